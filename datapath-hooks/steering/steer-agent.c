@@ -1,0 +1,489 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include <config.h>
+
+#include "datapath-hooks/steering/steer-agent.h"
+
+#include <errno.h>
+#include <rte_cycles.h>
+
+#include "coverage.h"
+#include "datapath-hooks/steering/steer-dp.h"
+#include "datapath-hooks/steering/steer-warm.h"
+#include "latch.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "random.h"
+
+#include "ovs-ext/steering/steer-model.h"
+#include "timeval.h"
+
+VLOG_DEFINE_THIS_MODULE(steer_agent);
+
+COVERAGE_DEFINE(steer_tick);
+COVERAGE_DEFINE(steer_decision);
+
+enum {
+    STEER_STALL_MSEC = 1000,    /* Silence that counts as a stall. */
+    STEER_WARM_BUDGET = 4096    /* Flows put in a tick. */
+};
+
+struct steer_agent steer_agent;
+
+/* The thread; main thread only. */
+static pthread_t agent_thread;
+static bool agent_running;
+static struct latch agent_exit;
+
+void
+steer_agent_init(void)
+{
+    steer_settings_init(&steer_agent.settings);
+    steer_agent.settings.mode = STEER_OFF;
+    steer_observer_init(&steer_agent.obs);
+    latch_init(&agent_exit);
+}
+
+static const char *
+steer_agent_policy_name(enum steer_mode mode)
+{
+    return steer_mode_to_string(mode == STEER_SHADOW ? STEER_RL : mode);
+}
+
+/* Makes the policy that the settings ask for. */
+static void
+steer_agent_create_policy(struct steer_agent *a)
+{
+    struct steer_config config;
+    char *error = NULL;
+
+    steer_policy_destroy(a->policy);
+    free(a->model);
+    a->policy = NULL;
+    a->model = NULL;
+
+    steer_config_init(&config);
+    config.w = a->settings.weights;
+    config.learn = a->settings.learn && a->settings.mode == STEER_RL;
+    config.seed = a->settings.seed;
+    config.max_moves = STEER_TICK_MOVES;
+    if (a->settings.policy_file
+        && !steer_model_load(a->settings.policy_file, &a->model, &error)) {
+        VLOG_WARN("%s, using the built-in policy", error);
+        free(error);
+    }
+    config.model = a->model;
+    a->policy = steer_policy_create(steer_agent_policy_name(a->settings.mode),
+                                    &config, &error);
+    if (!a->policy) {
+        VLOG_ERR("%s", error);
+        free(error);
+    }
+}
+
+/* Returns true if move 'm' has its flows on the destination core. */
+static bool
+steer_agent_warm_move(struct steer_agent *a, const struct steer_port *port,
+                      uint32_t bucket, const struct steer_move *m,
+                      int *budget) OVS_REQUIRES(steer_mutex)
+{
+    int n = steer_warm_bucket(port, bucket,
+                              a->obs.cores[m->from].pmd->core_id,
+                              a->obs.cores[m->to].pmd->core_id, *budget);
+
+    if (n < 0) {
+        *budget = 0;
+        a->n_cold++;
+        return false;
+    }
+    *budget -= n;
+    return true;
+}
+
+/* Carries out those of 'moves' that limits allow.  Returns their number. */
+static size_t
+steer_agent_act(struct steer_agent *a, const struct steer_move *moves,
+                size_t n) OVS_REQUIRES(steer_mutex)
+{
+    struct steer_request requests[STEER_TICK_MOVES];
+    int budget = STEER_WARM_BUDGET;
+    size_t n_requests = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct steer_request *req = &requests[n_requests];
+
+        if (a->move_tokens < 1) {
+            a->n_limited += n - i;
+            break;
+        }
+        req->port = steer_observer_port(&a->obs, moves[i].bucket,
+                                        &req->bucket);
+        req->queue = steer_observer_queue(&a->obs, req->port, moves[i].to);
+        if (req->queue != UINT16_MAX
+            && steer_agent_warm_move(a, req->port, req->bucket, &moves[i],
+                                     &budget)) {
+            a->obs.state.buckets[moves[i].bucket].ticks_since_move = 0;
+            a->move_tokens--;
+            n_requests++;
+        }
+    }
+    return n_requests ? steer_moves_start(requests, n_requests) : 0;
+}
+
+/* Remembers a decision. */
+static void
+steer_agent_record(struct steer_agent *a,
+                   const struct steer_move *moves, size_t n,
+                   size_t n_done) OVS_REQUIRES(steer_mutex)
+{
+    struct steer_decision *d
+        = &a->history[a->n_decisions++ % STEER_HISTORY];
+
+    d->when = time_wall_msec();
+    d->tick = a->obs.state.tick;
+    d->n_moves = n;
+    d->n_done = n_done;
+    d->explain = *steer_policy_explain(a->policy);
+    d->shadow = a->settings.mode == STEER_SHADOW;
+    d->max_load = 0;
+    for (size_t i = 0; i < a->obs.state.n_cores; i++) {
+        d->max_load = MAX(d->max_load, a->obs.state.cores[i].load);
+    }
+    for (size_t i = 0; i < MIN(n, ARRAY_SIZE(d->moves)); i++) {
+        struct steer_move_record *r = &d->moves[i];
+        struct steer_port *port
+            = steer_observer_port(&a->obs, moves[i].bucket, &r->bucket);
+
+        ovs_strlcpy(r->port, port->name, sizeof r->port);
+        r->from = a->obs.cores[moves[i].from].pmd->core_id;
+        r->to = a->obs.cores[moves[i].to].pmd->core_id;
+        r->score = moves[i].score;
+    }
+}
+
+/* Closes the dump, if there is one. */
+void
+steer_agent_end_dump(struct steer_agent *a)
+{
+    if (a->dump.stream) {
+        fclose(a->dump.stream);
+        steer_dump_uninit(&a->dump);
+        a->dump.stream = NULL;
+    }
+}
+
+/* Writes a dump to 'file', which it takes over, for 'seconds'. */
+void
+steer_agent_begin_dump(struct steer_agent *a, FILE *file, unsigned int seconds)
+{
+    steer_agent_end_dump(a);
+    steer_dump_init(&a->dump, file);
+    a->dump_until = time_msec() + seconds * 1000LL;
+}
+
+/* Appends this tick to the dump, or ends it. */
+static void
+steer_agent_dump(struct steer_agent *a,
+                 const struct steer_move *moves, size_t n)
+    OVS_REQUIRES(steer_mutex)
+{
+    if (a->dump.stream && time_msec() >= a->dump_until) {
+        steer_agent_end_dump(a);
+    }
+    if (a->dump.stream && a->policy) {
+        struct steer_reward_terms terms;
+        double reward = steer_reward(&a->settings.weights, &a->obs.state,
+                                     a->n_last_moves, &terms);
+
+        steer_dump_write(&a->dump, &a->obs.state, moves, n, reward, &terms,
+                         steer_policy_explain(a->policy));
+    }
+}
+
+/* Sends buckets home, some at a time.  Returns true when all are there. */
+static bool
+steer_agent_go_home(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
+{
+    struct steer_request requests[STEER_TICK_MOVES];
+    bool busy = steer_moves_run();
+    struct steer_port *port;
+    size_t n = 0;
+
+    LIST_FOR_EACH (port, node, &steer_ports) {
+        for (uint32_t b = 0; port->ready && b < port->n_buckets
+             && time_msec() >= port->backoff_until; b++) {
+            if (port->owner[b] != port->home[b]) {
+                busy = true;
+                if (!port->moving[b] && n < STEER_TICK_MOVES) {
+                    requests[n].port = port;
+                    requests[n].bucket = b;
+                    requests[n++].queue = port->home[b];
+                }
+            }
+        }
+    }
+    if (n) {
+        steer_moves_start(requests, n);
+    }
+    a->is_home = !busy;
+    return !busy;
+}
+
+/* Moves random buckets to random queues of their ports as fast as it can, as
+ * ext/steering-debug has asked for: the test of order. */
+static void
+steer_agent_churn(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
+{
+    long long int deadline = time_usec() + a->settings.tick_ms * 1000 / 2;
+
+    while (a->churn && time_usec() < deadline) {
+        struct steer_request requests[STEER_TICK_MOVES];
+        struct steer_port *port;
+        size_t n = 0, begun;
+
+        steer_moves_run();
+        LIST_FOR_EACH (port, node, &steer_ports) {
+            for (int i = 0; port->ready && i < 16; i++) {
+                uint32_t b = random_range(port->n_buckets);
+                uint16_t q = random_range(port->n_real + port->n_virtual);
+
+                if (n < MIN(STEER_TICK_MOVES, a->churn)
+                    && !port->moving[b] && port->owner[b] != q) {
+                    requests[n].port = port;
+                    requests[n].bucket = b;
+                    requests[n++].queue = q;
+                }
+            }
+        }
+        begun = n ? steer_moves_start(requests, n) : 0;
+        a->churn -= begun;
+        a->churned += begun;
+        if (!begun) {
+            xnanosleep(20000);
+        }
+    }
+}
+
+/* Observes, decides, acts. */
+static void
+steer_agent_tick(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
+{
+    struct steer_move moves[STEER_TICK_MOVES];
+    size_t n = 0, n_done = 0;
+
+    COVERAGE_INC(steer_tick);
+    a->n_ticks++;
+    steer_warm_run();
+    steer_moves_run();
+    if (a->churn) {
+        steer_agent_churn(a);
+    }
+    if (!steer_observe(&a->obs, time_usec(), rte_rdtsc())) {
+        if (a->policy) {
+            steer_policy_reset(a->policy);
+        }
+        return;
+    }
+    for (size_t i = 0; i < a->obs.state.n_buckets; i++) {
+        /* Only where it could matter: counting is not free. */
+        if (a->obs.state.buckets[i].pps > 0
+            && !(a->obs.state.tick + i) % 64) {
+            uint32_t b;
+            struct steer_port *port = steer_observer_port(&a->obs, i, &b);
+
+            a->obs.state.buckets[i].flows = steer_warm_count(port, b);
+        }
+    }
+
+    a->move_tokens = MIN(a->move_tokens
+                         + a->settings.max_moves * a->obs.state.tick_s,
+                         MAX(a->settings.max_moves / 10.0, 1));
+    if (!a->settings.max_moves) {
+        a->move_tokens = 0;
+    }
+    if (a->policy && a->obs.state.n_cores > 1) {
+        n = steer_policy_decide(a->policy, &a->obs.state, moves,
+                                ARRAY_SIZE(moves));
+    }
+    if (n) {
+        COVERAGE_INC(steer_decision);
+        if (a->settings.mode != STEER_SHADOW) {
+            n_done = steer_agent_act(a, moves, n);
+        }
+        steer_agent_record(a, moves, n, n_done);
+    }
+    steer_agent_dump(a, moves, n);
+    a->n_last_moves = n_done;
+}
+
+static void *
+steer_agent_main(void *a_)
+{
+    struct steer_agent *a = a_;
+    long long int next = time_msec();
+
+    while (!latch_is_set(&agent_exit)) {
+        long long int start, stall;
+
+        ovs_mutex_lock(&steer_mutex);
+        start = time_usec();
+        if (a->going_home) {
+            steer_agent_go_home(a);
+        } else {
+            steer_agent_tick(a);
+        }
+        a->usec += time_usec() - start;
+        a->usec_max = MAX(a->usec_max, time_usec() - start);
+        stall = a->stall_until;
+        next += a->settings.tick_ms;
+        if (next < time_msec()) {
+            a->n_late += time_msec() - next > a->settings.tick_ms;
+            next = time_msec() + a->settings.tick_ms;
+        }
+        ovs_mutex_unlock(&steer_mutex);
+
+        atomic_store_relaxed(&a->heartbeat, time_msec());
+        if (stall > time_msec()) {
+            /* Fault injection: as if the thread did not get to run. */
+            xnanosleep((stall - time_msec()) * UINT64_C(1000000));
+            ovs_mutex_lock(&steer_mutex);
+            a->stall_until = 0;
+            a->obs.fresh = true;
+            ovs_mutex_unlock(&steer_mutex);
+        }
+        latch_wait(&agent_exit);
+        poll_timer_wait_until(next);
+        poll_block();
+    }
+    return NULL;
+}
+
+static void
+steer_agent_start(void)
+{
+    atomic_store_relaxed(&steer_agent.heartbeat, time_msec());
+    steer_hooks_set(true);
+    agent_thread = ovs_thread_create("ext_steer", steer_agent_main,
+                                     &steer_agent);
+    agent_running = true;
+}
+
+static void
+steer_agent_stop(void)
+{
+    if (!agent_running) {
+        return;
+    }
+    latch_set(&agent_exit);
+    xpthread_join(agent_thread, NULL);
+    latch_poll(&agent_exit);
+    agent_running = false;
+
+    ovs_mutex_lock(&steer_mutex);
+    steer_policy_destroy(steer_agent.policy);
+    steer_agent.policy = NULL;
+    steer_warm_clear();
+    steer_agent_end_dump(&steer_agent);
+    steer_agent.going_home = false;
+    ovs_mutex_unlock(&steer_mutex);
+    steer_hooks_set(false);
+}
+
+/* Applies what OVS says about the packet path. */
+static void
+steer_agent_apply(const struct steer_settings *s)
+{
+    double cycles_us = rte_get_tsc_hz() / 1e6;
+
+    atomic_store_relaxed(&steer_grace_cycles,
+                         (uint64_t) ((s->settle_us + s->tx_flush_us)
+                                     * cycles_us));
+    if (s->auto_lb && s->mode > STEER_STATIC) {
+        VLOG_WARN("pmd-auto-lb moves whole rx queues while steering moves "
+                  "buckets: each makes the other measure anew; set one off");
+    }
+}
+
+/* Turns to the settings 's'.  Main thread. */
+void
+steer_agent_configure(const struct steer_settings *s)
+{
+    struct steer_agent *a = &steer_agent;
+    enum steer_mode old_mode;
+
+    ovs_mutex_lock(&steer_mutex);
+    old_mode = a->settings.mode;
+    if (s->park != steer_park_size && !agent_running) {
+        steer_moves_set_park(s->park);
+    }
+    steer_settings_copy(&a->settings, s);
+    steer_agent_apply(s);
+    if (s->mode != STEER_OFF) {
+        a->going_home = false;
+        steer_agent_create_policy(a);
+        if (old_mode == STEER_OFF) {
+            a->n_decisions = 0;
+            steer_warm_seed();
+        }
+    } else {
+        a->going_home = agent_running;
+        a->is_home = false;
+    }
+    ovs_mutex_unlock(&steer_mutex);
+
+    if (s->mode != old_mode) {
+        VLOG_INFO("steering: %s", steer_mode_to_string(s->mode));
+    }
+    if (s->mode != STEER_OFF && !agent_running) {
+        steer_agent_start();
+    }
+}
+
+/* Looks after the agent from the main thread. */
+void
+steer_agent_run(void)
+{
+    struct steer_agent *a = &steer_agent;
+    long long int silence;
+    bool is_home;
+
+    if (!agent_running) {
+        return;
+    }
+    silence = time_msec() - (long long int) steer_ctr64_get(&a->heartbeat);
+    if (silence > STEER_STALL_MSEC + a->settings.tick_ms) {
+        if (!a->stalled) {
+            a->stalled = true;
+            VLOG_WARN("steering: agent has not run for %lld ms: buckets stay "
+                      "where they are, traffic goes on", silence);
+        }
+        return;
+    }
+    if (a->stalled) {
+        a->stalled = false;
+        VLOG_INFO("steering: agent runs again");
+    }
+
+    ovs_mutex_lock(&steer_mutex);
+    is_home = a->going_home && a->is_home;
+    ovs_mutex_unlock(&steer_mutex);
+    if (is_home) {
+        steer_agent_stop();
+    }
+}
+
+void
+steer_agent_wait(void)
+{
+    if (agent_running) {
+        poll_timer_wait(STEER_STALL_MSEC / 4);
+    }
+}
+
+void
+steer_agent_exit(void)
+{
+    steer_agent_stop();
+}

@@ -1,0 +1,311 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include <config.h>
+
+#include "datapath-hooks/steering/steer-config.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datapath-hooks/steering/steer-dp.h"
+#include "ovs-ext/steering/steer-model.h"
+#include "openvswitch/shash.h"
+#include "openvswitch/vlog.h"
+#include "smap.h"
+#include "sset.h"
+
+VLOG_DEFINE_THIS_MODULE(steer_config);
+
+#define STEER_KEY "ext-steering"
+
+static const char *const mode_names[] = {
+    [STEER_OFF] = "off",
+    [STEER_SHADOW] = "shadow",
+    [STEER_STATIC] = "static",
+    [STEER_RSSPP] = "rsspp",
+    [STEER_LPT] = "lpt",
+    [STEER_RL] = "rl",
+};
+
+const char *
+steer_mode_to_string(enum steer_mode mode)
+{
+    return mode_names[mode];
+}
+
+bool
+steer_mode_from_string(const char *s, enum steer_mode *mode)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(mode_names); i++) {
+        if (!strcmp(s, mode_names[i])) {
+            *mode = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+steer_settings_init(struct steer_settings *s)
+{
+    const char *mode = getenv("OVS_EXT_STEERING");
+
+    memset(s, 0, sizeof *s);
+    s->mode = STEER_OFF;
+    if (mode && !steer_mode_from_string(mode, &s->mode)) {
+        VLOG_WARN("OVS_EXT_STEERING: \"%s\" is not a steering mode", mode);
+    }
+    s->tick_ms = 10;
+    s->weights = (struct steer_weights) STEER_WEIGHTS_DEFAULT;
+    s->max_moves = 1000;
+    s->park = 2048;
+    s->settle_us = 20;
+    s->learn = true;
+    s->seed = 1;
+    s->n_pmds = 1;
+}
+
+void
+steer_settings_copy(struct steer_settings *dst,
+                    const struct steer_settings *src)
+{
+    free(dst->policy_file);
+    *dst = *src;
+    dst->policy_file = nullable_xstrdup(src->policy_file);
+}
+
+void
+steer_settings_destroy(struct steer_settings *s)
+{
+    free(s->policy_file);
+}
+
+/* Parses 'value' as an integer from 'min' to 'max'. */
+static char *
+steer_parse_uint(const char *key, const char *value, unsigned int min,
+                 unsigned int max, unsigned int *out)
+{
+    unsigned int n;
+
+    if (!str_to_uint(value, 10, &n) || n < min || n > max) {
+        return xasprintf("%s: \"%s\" is not an integer from %u to %u", key,
+                         value, min, max);
+    }
+    *out = n;
+    return NULL;
+}
+
+static char *
+steer_parse_bool(const char *key, const char *value, bool *out)
+{
+    if (strcmp(value, "true") && strcmp(value, "false")) {
+        return xasprintf("%s: \"%s\" is neither true nor false", key, value);
+    }
+    *out = !strcmp(value, "true");
+    return NULL;
+}
+
+/* Parses "term=weight[,...]". */
+static char *
+steer_parse_weights(const char *key, const char *value,
+                    struct steer_weights *out)
+{
+    struct steer_weights w = *out;
+    struct {
+        const char *name;
+        double *weight;
+    } terms[] = {
+        { "throughput", &w.throughput },
+        { "latency", &w.latency },
+        { "balance", &w.balance },
+        { "switching", &w.switching },
+    };
+    char *copy = xstrdup(value), *save_ptr = NULL, *error = NULL;
+
+    for (char *term = strtok_r(copy, ", ", &save_ptr); term && !error;
+         term = strtok_r(NULL, ", ", &save_ptr)) {
+        char *eq = strchr(term, '=');
+        size_t i;
+
+        for (i = 0; eq && i < ARRAY_SIZE(terms); i++) {
+            if (strlen(terms[i].name) == eq - term
+                && !strncmp(terms[i].name, term, eq - term)) {
+                char *tail;
+
+                *terms[i].weight = strtod(eq + 1, &tail);
+                if (tail == eq + 1 || *tail || !isfinite(*terms[i].weight)
+                    || *terms[i].weight < 0 || *terms[i].weight > 1000) {
+                    error = xasprintf("%s: \"%s\" is not a weight from 0 to "
+                                      "1000", key, term);
+                }
+                break;
+            }
+        }
+        if (!eq || i >= ARRAY_SIZE(terms)) {
+            error = xasprintf("%s: \"%s\" is not throughput=, latency=, "
+                              "balance= or switching= and a number", key,
+                              term);
+        }
+    }
+    free(copy);
+    if (!error) {
+        *out = w;
+    }
+    return error;
+}
+
+/* Takes over the name of a policy file, once it proves to hold a policy. */
+static char *
+steer_parse_policy(const char *value, char **out)
+{
+    struct steer_model *model;
+    char *reason;
+
+    if (!steer_model_load(value, &model, &reason)) {
+        char *error = xasprintf(STEER_KEY"-policy: %s", reason);
+
+        free(reason);
+        return error;
+    }
+    free(model);
+    free(*out);
+    *out = xstrdup(value);
+    return NULL;
+}
+
+char *
+steer_settings_set(struct steer_settings *s, const char *key,
+                   const char *value)
+{
+    if (!strcmp(key, "mode")) {
+        return (steer_mode_from_string(value, &s->mode) ? NULL
+                : xasprintf(STEER_KEY": \"%s\" is not one of off, shadow, "
+                            "static, rsspp, lpt and rl", value));
+    } else if (!strcmp(key, "tick")) {
+        return steer_parse_uint(STEER_KEY"-tick", value, 1, 1000,
+                                &s->tick_ms);
+    } else if (!strcmp(key, "max-moves")) {
+        return steer_parse_uint(STEER_KEY"-max-moves", value, 0, 1000000,
+                                &s->max_moves);
+    } else if (!strcmp(key, "park")) {
+        unsigned int park = 0;
+        char *error = steer_parse_uint(STEER_KEY"-park", value, 128,
+                                       STEER_PARK_MAX, &park);
+        if (!error) {
+            s->park = ROUND_UP_POW2(park);
+        }
+        return error;
+    } else if (!strcmp(key, "settle")) {
+        return steer_parse_uint(STEER_KEY"-settle", value, 0, 100000,
+                                &s->settle_us);
+    } else if (!strcmp(key, "seed")) {
+        return steer_parse_uint(STEER_KEY"-seed", value, 0, INT32_MAX,
+                                &s->seed);
+    } else if (!strcmp(key, "learn")) {
+        return steer_parse_bool(STEER_KEY"-learn", value, &s->learn);
+    } else if (!strcmp(key, "weights")) {
+        return steer_parse_weights(STEER_KEY"-weights", value, &s->weights);
+    } else if (!strcmp(key, "policy")) {
+        return steer_parse_policy(value, &s->policy_file);
+    } else {
+        return xasprintf(STEER_KEY"-%s: there is no such key", key);
+    }
+}
+
+/* Logs 'error', which it frees, unless it did so before for the same key and
+ * value. */
+static void
+steer_complain(const char *key, const char *value, char *error)
+{
+    static struct smap told = SMAP_INITIALIZER(&told);
+
+    if (strcmp(smap_get_def(&told, key, ""), value)) {
+        smap_replace(&told, key, value);
+        VLOG_WARN("other_config:%s, last good value stays", error);
+    }
+    free(error);
+}
+
+/* Sets '*s' to its defaults where 'cfg' has no value, so that removing a key
+ * takes it back. */
+static void
+steer_settings_forget(struct steer_settings *s, const struct smap *cfg)
+{
+    struct steer_settings d;
+
+    steer_settings_init(&d);
+#define FORGET(KEY, MEMBER)                     \
+    if (!smap_get(cfg, STEER_KEY KEY)) {        \
+        s->MEMBER = d.MEMBER;                   \
+    }
+    FORGET("", mode);
+    FORGET("-tick", tick_ms);
+    FORGET("-weights", weights);
+    FORGET("-max-moves", max_moves);
+    FORGET("-park", park);
+    FORGET("-settle", settle_us);
+    FORGET("-learn", learn);
+    FORGET("-seed", seed);
+#undef FORGET
+    if (!smap_get(cfg, STEER_KEY"-policy")) {
+        free(s->policy_file);
+        s->policy_file = NULL;
+    }
+}
+
+/* Takes what steering needs to know of OVS's own settings. */
+static void
+steer_settings_parse_ovs(struct steer_settings *s, const struct smap *cfg)
+{
+    const char *mask = smap_get(cfg, "pmd-cpu-mask");
+
+    s->n_pmds = 0;
+    for (const char *p = mask ? mask : "1"; *p; p++) {
+        if (!(p[0] == '0' && (p[1] == 'x' || p[1] == 'X'))) {
+            int digit = hexit_value(*p);
+
+            s->n_pmds += digit > 0 ? count_1bits(digit) : 0;
+        }
+    }
+    s->tx_flush_us = smap_get_uint(cfg, "tx-flush-interval", 0);
+    s->auto_lb = smap_get_bool(cfg, "pmd-auto-lb", false);
+}
+
+bool
+steer_settings_parse(struct steer_settings *s, const struct smap *cfg)
+{
+    struct steer_settings old;
+    struct smap_node *node;
+    bool changed;
+
+    memset(&old, 0, sizeof old);
+    steer_settings_copy(&old, s);
+    steer_settings_forget(s, cfg);
+    steer_settings_parse_ovs(s, cfg);
+    SMAP_FOR_EACH (node, cfg) {
+        if (!strncmp(node->key, STEER_KEY, strlen(STEER_KEY))) {
+            const char *key = node->key + strlen(STEER_KEY);
+            char *error = (!*key
+                           ? steer_settings_set(s, "mode", node->value)
+                           : *key == '-'
+                           ? steer_settings_set(s, key + 1, node->value)
+                           : xasprintf("%s: there is no such key",
+                                       node->key));
+            if (error) {
+                steer_complain(node->key, node->value, error);
+            }
+        }
+    }
+    changed = (!nullable_string_is_equal(old.policy_file, s->policy_file)
+               || old.mode != s->mode || old.tick_ms != s->tick_ms
+               || memcmp(&old.weights, &s->weights, sizeof s->weights)
+               || old.max_moves != s->max_moves || old.park != s->park
+               || old.settle_us != s->settle_us || old.learn != s->learn
+               || old.seed != s->seed || old.tx_flush_us != s->tx_flush_us
+               || old.n_pmds != s->n_pmds || old.auto_lb != s->auto_lb);
+    steer_settings_destroy(&old);
+    return changed;
+}

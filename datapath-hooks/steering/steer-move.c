@@ -1,0 +1,370 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The agent's side of moving buckets: starts moves, waits for PMD threads to
+ * acknowledge, writes the device's table, and clears up.  What PMD threads do
+ * meanwhile is in steer-park.c and steer-handoff.c; once a move has begun they
+ * complete it without the agent. */
+
+#include <config.h>
+
+#include "datapath-hooks/steering/steer-dp.h"
+
+#include <errno.h>
+
+#include "bitmap.h"
+#include "coverage.h"
+#include "openvswitch/vlog.h"
+#include "timeval.h"
+
+VLOG_DEFINE_THIS_MODULE(steer_move);
+
+COVERAGE_DEFINE(steer_move);
+COVERAGE_DEFINE(steer_move_refused);
+COVERAGE_DEFINE(steer_reta_error);
+
+enum {
+    STEER_ACK_USEC = 5000,      /* Longest wait for PMD threads to see an
+                                 * order; longer than a time slice. */
+    STEER_IDLE_USEC = 200000,   /* An old queue that nobody polls for this
+                                 * long has nothing more to process. */
+    STEER_BACKOFF_MSEC = 1000   /* After a device refused its table. */
+};
+
+struct steer_transit steer_transits[STEER_MAX_MOVES];
+static struct steer_move_stats stats OVS_GUARDED_BY(steer_mutex);
+
+/* Sets the size of parks, in packets: a power of two up to STEER_PARK_MAX.
+ * Only while no move is under way. */
+void
+steer_moves_set_park(uint32_t packets)
+{
+    for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
+        ovs_assert(steer_move_phase(&steer_transits[i]) == STEER_FREE);
+    }
+    steer_park_size = packets;
+}
+
+/* Allocates what moves need.  Once. */
+void
+steer_moves_init(void)
+{
+    for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
+        steer_transits[i].fifo
+            = xcalloc(STEER_PARK_MAX, sizeof *steer_transits[i].fifo);
+    }
+}
+
+const struct steer_move_stats *
+steer_moves_stats(void) OVS_NO_THREAD_SAFETY_ANALYSIS
+{
+    return &stats;
+}
+
+static struct steer_transit *
+steer_move_alloc(void)
+{
+    for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
+        if (steer_move_phase(&steer_transits[i]) == STEER_FREE) {
+            return &steer_transits[i];
+        }
+    }
+    return NULL;
+}
+
+static void
+steer_move_set_phase(struct steer_transit *move, enum steer_phase phase)
+{
+    atomic_store_explicit(&move->phase, phase, memory_order_release);
+}
+
+/* Makes 'q''s thread look at 'steer_transits' again.  Returns the number that it
+ * acknowledges. */
+static uint32_t
+steer_rxq_notify(struct steer_rxq *q)
+{
+    uint32_t seq = steer_ctr32_get(&q->seq) + 1;
+
+    atomic_store_explicit(&q->seq, seq, memory_order_release);
+    return seq;
+}
+
+static bool
+steer_rxq_acked(struct steer_rxq *q, uint32_t seq)
+{
+    uint32_t ack;
+
+    atomic_read_explicit(&q->ack, &ack, memory_order_acquire);
+    return (int32_t) (ack - seq) >= 0;
+}
+
+static struct steer_rxq *
+steer_move_parker(const struct steer_transit *move)
+{
+    return move->disp_q ? move->disp_q : move->new_q;
+}
+
+/* Fills 'move' in and shows it to the queue that parks. */
+static void
+steer_move_arm(struct steer_transit *move, struct steer_port *port,
+               uint32_t bucket, uint16_t from, uint16_t to)
+{
+    move->port = port;
+    move->bucket = bucket;
+    move->old_q = port->rxqs[from];
+    move->new_q = port->rxqs[to];
+    move->disp_q = NULL;
+    if (port->mech == STEER_MECH_HANDOFF) {
+        move->disp_q = port->rxqs[port->home[bucket]];
+    }
+    move->targeted = false;
+    move->head = move->tail = 0;
+    atomic_store_relaxed(&move->drained, false);
+    atomic_store_relaxed(&move->released, false);
+    atomic_store_relaxed(&move->called_off, false);
+    atomic_store_relaxed(&move->done, false);
+    atomic_store_relaxed(&move->parked, 0);
+    move->started = time_usec();
+    port->moving[bucket] = move;
+    steer_move_set_phase(move, STEER_ARMED);
+    move->new_seq = steer_rxq_notify(steer_move_parker(move));
+    move->old_seq = steer_ctr32_get(&move->old_q->ack);
+}
+
+static void
+steer_move_cancel(struct steer_transit *move)
+{
+    steer_move_set_phase(move, STEER_CANCELLED);
+    move->new_seq = steer_rxq_notify(move->new_q);
+}
+
+/* Waits until the parking queues of 'moves' have acknowledged.  Cancels those
+ * moves that did not and returns the number of the others, which it puts in
+ * front. */
+static size_t
+steer_moves_wait_ack(struct steer_transit **moves, size_t n)
+{
+    long long int deadline = time_usec() + STEER_ACK_USEC;
+    size_t n_acked = 0, pending;
+
+    do {
+        pending = 0;
+        for (size_t i = 0; i < n; i++) {
+            pending += !steer_rxq_acked(moves[i]->new_q, moves[i]->new_seq);
+        }
+        if (pending) {
+            xnanosleep(20000);
+        }
+    } while (pending && time_usec() < deadline);
+
+    for (size_t i = 0; i < n; i++) {
+        struct steer_transit *move = moves[i];
+
+        if (steer_rxq_acked(move->new_q, move->new_seq)) {
+            moves[i] = moves[n_acked];
+            moves[n_acked++] = move;
+        } else {
+            steer_move_cancel(move);
+            stats.unacked++;
+        }
+    }
+    return n_acked;
+}
+
+/* Writes the table of 'port' for those of 'moves' that are the port's, then
+ * sets their old queues to drain. */
+static void
+steer_moves_write_reta(struct steer_port *port, struct steer_transit **moves,
+                       size_t n)
+{
+    unsigned long changed[BITMAP_N_LONGS(STEER_MAX_BUCKETS)];
+    uint16_t owner[STEER_MAX_BUCKETS];
+    int error;
+
+    memset(changed, 0, sizeof changed);
+    memcpy(owner, port->owner, sizeof owner);
+    for (size_t i = 0; i < n; i++) {
+        if (moves[i]->port == port) {
+            owner[moves[i]->bucket] = moves[i]->new_q->queue_id;
+            bitmap_set1(changed, moves[i]->bucket);
+        }
+    }
+    error = steer_dev_set_reta(port->dpdk_port, owner, port->n_buckets,
+                               changed);
+    if (error) {
+        static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+        VLOG_WARN_RL(&rl, "%s: device refused its redirection table (%s), "
+                     "buckets stay where they are", port->name,
+                     ovs_strerror(error));
+        COVERAGE_INC(steer_reta_error);
+        stats.reta_errors++;
+        port->backoff_until = time_msec() + STEER_BACKOFF_MSEC;
+
+        /* Some entries may have been written: believe the device. */
+        if (steer_dev_get_reta(port->dpdk_port, owner, port->n_buckets)) {
+            memcpy(owner, port->owner, sizeof owner);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct steer_transit *move = moves[i];
+
+        if (move->port != port) {
+            continue;
+        }
+        if (owner[move->bucket] == move->new_q->queue_id) {
+            steer_move_set_phase(move, STEER_DRAINING);
+            move->old_seq = steer_rxq_notify(move->old_q);
+        } else {
+            steer_move_cancel(move);
+        }
+    }
+    memcpy(port->owner, owner, sizeof port->owner);
+}
+
+/* Begins the 'n' moves in 'requests'.  Returns how many it began; the rest is
+ * refused and counted.  Takes up to STEER_ACK_USEC. */
+size_t
+steer_moves_start(const struct steer_request *requests, size_t n)
+{
+    struct steer_transit *reta[STEER_MAX_MOVES];
+    size_t n_reta = 0, n_started = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct steer_request *req = &requests[i];
+        struct steer_port *port = req->port;
+        uint16_t from = port->owner[req->bucket];
+        struct steer_transit *move = steer_move_alloc();
+
+        if (!move || !port->ready || port->moving[req->bucket]
+            || from == req->queue || !port->rxqs[from]
+            || !port->rxqs[req->queue] || time_msec() < port->backoff_until) {
+            COVERAGE_INC(steer_move_refused);
+            stats.refused++;
+            continue;
+        }
+        steer_move_arm(move, port, req->bucket, from, req->queue);
+        COVERAGE_INC(steer_move);
+        stats.started++;
+        n_started++;
+        if (port->mech == STEER_MECH_RETA) {
+            reta[n_reta++] = move;
+        } else {
+            port->owner[req->bucket] = req->queue;
+        }
+    }
+
+    n_reta = steer_moves_wait_ack(reta, n_reta);
+    for (size_t i = 0; i < n_reta; i++) {
+        if (steer_move_phase(reta[i]) == STEER_ARMED) {
+            steer_moves_write_reta(reta[i]->port, reta, n_reta);
+        }
+    }
+    return n_started;
+}
+
+/* Moves the bucket of 'move', whose park is filling up, back: see
+ * steer-park.c. */
+static void
+steer_move_call_off(struct steer_transit *move)
+{
+    struct steer_transit *back = steer_move_alloc();
+
+    if (!back) {
+        return;
+    }
+    steer_move_arm(back, move->port, move->bucket, move->new_q->queue_id,
+                   move->old_q->queue_id);
+    if (steer_moves_wait_ack(&back, 1)) {
+        steer_moves_write_reta(back->port, &back, 1);
+        if (steer_move_phase(back) == STEER_DRAINING) {
+            stats.called_off++;
+        }
+    }
+}
+
+/* Looks after a move by RETA that PMD threads are working on. */
+static void
+steer_move_check(struct steer_transit *move)
+{
+    bool released, drained;
+
+    atomic_read_relaxed(&move->released, &released);
+    atomic_read_relaxed(&move->drained, &drained);
+    if (released || drained) {
+        return;
+    }
+    if (!steer_rxq_acked(move->old_q, move->old_seq)) {
+        if (time_usec() - move->started > STEER_IDLE_USEC) {
+            atomic_store_relaxed(&move->drained_tsc, 0);
+            atomic_store_explicit(&move->drained, true, memory_order_release);
+        }
+    } else if (move->port->moving[move->bucket] == move
+               && (steer_ctr32_get(&move->parked)
+                   > steer_park_size - steer_park_size / 4)) {
+        steer_move_call_off(move);
+    }
+}
+
+static void
+steer_move_finish(struct steer_transit *move)
+{
+    uint64_t usec = time_usec() - move->started;
+    uint32_t parked = steer_ctr32_get(&move->parked);
+    bool called_off;
+
+    atomic_read_relaxed(&move->called_off, &called_off);
+    if (called_off) {
+        move->port->owner[move->bucket] = move->old_q->queue_id;
+        stats.called_off++;
+    }
+    stats.finished++;
+    stats.parked += parked;
+    stats.parked_max = MAX(stats.parked_max, parked);
+    stats.usec += usec;
+    stats.usec_max = MAX(stats.usec_max, usec);
+}
+
+/* Clears up after moves that PMD threads have completed.  Returns true if any
+ * is still under way.  Call once a tick or more often. */
+bool
+steer_moves_run(void)
+{
+    bool busy = false;
+
+    for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
+        struct steer_transit *move = &steer_transits[i];
+        enum steer_phase phase = steer_move_phase(move);
+        bool done;
+
+        if (phase == STEER_FREE) {
+            continue;
+        }
+        busy = true;
+        atomic_read_explicit(&move->done, &done, memory_order_acquire);
+        if (phase == STEER_RETIRED) {
+            if (steer_rxq_acked(move->old_q, move->old_seq)
+                && steer_rxq_acked(steer_move_parker(move), move->new_seq)) {
+                if (move->port->moving[move->bucket] == move) {
+                    move->port->moving[move->bucket] = NULL;
+                }
+                steer_move_set_phase(move, STEER_FREE);
+            }
+        } else if (done) {
+            bool cancelled = phase == STEER_CANCELLED;
+
+            if (!cancelled) {
+                steer_move_finish(move);
+            }
+            steer_move_set_phase(move, STEER_RETIRED);
+            move->new_seq = steer_rxq_notify(steer_move_parker(move));
+            move->old_seq = (move->disp_q || cancelled
+                             ? steer_ctr32_get(&move->old_q->ack)
+                             : steer_rxq_notify(move->old_q));
+        } else if (phase == STEER_DRAINING) {
+            steer_move_check(move);
+        }
+    }
+    return busy;
+}

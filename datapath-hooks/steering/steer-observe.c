@@ -1,0 +1,348 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include <config.h>
+
+#include "datapath-hooks/steering/steer-observe.h"
+
+#include <math.h>
+
+enum {
+    STEER_MISSED_TICKS = 10     /* Ticks between looks at a device's counters
+                                 * while no ring is filling. */
+};
+
+#define STEER_FIT_DECAY 0.95    /* Of the sums behind a core's cost fit. */
+
+void
+steer_observer_init(struct steer_observer *o)
+{
+    memset(o, 0, sizeof *o);
+    o->state.cores = xcalloc(STEER_MAX_PMDS, sizeof *o->state.cores);
+    o->fresh = true;
+}
+
+void
+steer_observer_destroy(struct steer_observer *o)
+{
+    free(o->state.cores);
+    free(o->state.buckets);
+    free(o->state.groups);
+    free(o->ports);
+    free(o->holt);
+}
+
+/* Returns the increase of '*old' to 'new', which becomes '*old'. */
+static uint64_t
+steer_delta(uint64_t *old, uint64_t new)
+{
+    uint64_t delta = new - *old;
+
+    *old = new;
+    return delta;
+}
+
+/* Fits cycles = a + b * packets to the bursts of core 'i', recent ones more,
+ * and derives what the core can do at full batches: small batches cost several
+ * times more a packet, so the share of busy cycles says little. */
+static double
+steer_core_capacity(struct steer_core_obs *c, double tsc_hz)
+{
+    double det = c->f_b * c->f_nn - c->f_n * c->f_n;
+    double a = 0, b;
+
+    if (c->f_n < 1) {
+        return 0;
+    }
+    b = c->f_c / c->f_n;
+    if (det > 0.01 * c->f_b * c->f_nn) {
+        double slope = (c->f_b * c->f_nc - c->f_n * c->f_c) / det;
+        double base = (c->f_c - slope * c->f_n) / c->f_b;
+
+        if (slope > 0 && base >= 0) {
+            a = base;
+            b = slope;
+        }
+    }
+    c->cycles_batch = a;
+    c->cycles_packet = b;
+    return tsc_hz / (b + a / NETDEV_MAX_BURST);
+}
+
+static void
+steer_observe_core(struct steer_observer *o, size_t i, double s)
+{
+    struct steer_core_obs *c = &o->cores[i];
+    struct steer_core *core = &o->state.cores[i];
+    const struct steer_pmd_counters *n = &c->pmd->n;
+    double packets = steer_delta(&c->packets, steer_ctr64_get(&n->packets));
+    double bursts = steer_delta(&c->bursts, steer_ctr64_get(&n->bursts));
+    double cycles = steer_delta(&c->busy_cycles, steer_ctr64_get(&n->busy));
+    double fitted = steer_delta(&c->fit_packets,
+                                steer_ctr64_get(&n->fit_packets));
+    double samples = steer_delta(&c->lat_samples,
+                                 steer_ctr64_get(&n->lat_samples));
+    double latency = steer_delta(&c->lat_cycles,
+                                 steer_ctr64_get(&n->lat_cycles));
+
+    c->upcalls_ps = steer_delta(&c->upcalls, steer_ctr64_get(&n->upcalls)) / s;
+    c->preempted_ps = steer_delta(&c->preempted,
+                                  steer_ctr64_get(&n->preempted)) / s;
+    c->f_b = c->f_b * STEER_FIT_DECAY + bursts;
+    c->f_n = c->f_n * STEER_FIT_DECAY + fitted;
+    c->f_c = c->f_c * STEER_FIT_DECAY + cycles;
+    c->f_nn = (c->f_nn * STEER_FIT_DECAY
+               + steer_delta(&c->sum_nn, steer_ctr64_get(&n->sum_nn)));
+    c->f_nc = (c->f_nc * STEER_FIT_DECAY
+               + steer_delta(&c->sum_nc, steer_ctr64_get(&n->sum_nc)));
+    c->busy = cycles / (o->tsc_hz * s);
+    c->batch = bursts ? fitted / bursts : 0;
+
+    core->pps = packets / s;
+    core->cap_pps = steer_core_capacity(c, o->tsc_hz);
+    core->latency_ns = samples ? latency / samples / o->tsc_hz * 1e9 : 0;
+    core->numa = c->pmd->numa_id;
+    core->isolated = false;
+    core->qfill = 0;
+    core->drops_pps = 0;
+}
+
+/* Adds what the queues of 'port' say about the cores that poll them. */
+static void
+steer_observe_queues(struct steer_observer *o, size_t group)
+{
+    struct steer_port *port = o->ports[group].port;
+    struct steer_group *g = &o->state.groups[group];
+    size_t fullest = SIZE_MAX;
+    double max_fill = 0;
+
+    g->cores = 0;
+    g->numa = port->numa_id;
+    for (int q = 0; q < port->n_real + port->n_virtual; q++) {
+        uint16_t slot, depth;
+
+        if (!port->rxqs[q]) {
+            continue;
+        }
+        atomic_read_relaxed(&port->rxqs[q]->pmd, &slot);
+        atomic_read_relaxed(&port->rxqs[q]->depth, &depth);
+        for (size_t i = 0; i < o->state.n_cores; i++) {
+            struct steer_core *core = &o->state.cores[i];
+            double fill = (double) depth / port->ring_size;
+
+            if (steer_pmd_slot(o->cores[i].pmd) != slot) {
+                continue;
+            }
+            g->cores |= UINT64_C(1) << i;
+            core->qfill = MIN(1, MAX(core->qfill, fill));
+            if (fullest == SIZE_MAX || fill > max_fill) {
+                fullest = i;
+                max_fill = fill;
+            }
+        }
+    }
+
+    if (port->mech == STEER_MECH_RETA
+        && (max_fill > 0.5 || o->ports[group].drops_pps
+            || !(o->state.tick % STEER_MISSED_TICKS))) {
+        port->missed = steer_dev_missed(port->dpdk_port);
+        o->ports[group].drops_pps = ((port->missed - port->prev_missed)
+                                     / o->state.tick_s);
+        port->prev_missed = port->missed;
+    }
+    if (fullest != SIZE_MAX) {
+        o->state.cores[fullest].drops_pps += o->ports[group].drops_pps;
+    }
+}
+
+static size_t
+steer_core_of_queue(const struct steer_observer *o,
+                    const struct steer_rxq *q)
+{
+    uint16_t slot;
+
+    if (q) {
+        atomic_read_relaxed(&CONST_CAST(struct steer_rxq *, q)->pmd, &slot);
+        for (size_t i = 0; i < o->state.n_cores; i++) {
+            if (steer_pmd_slot(o->cores[i].pmd) == slot) {
+                return i;
+            }
+        }
+    }
+    return STEER_NO_CORE;
+}
+
+static void
+steer_observe_buckets(struct steer_observer *o, size_t group, double s)
+{
+    struct steer_port *port = o->ports[group].port;
+
+    for (uint32_t b = 0; b < port->n_buckets; b++) {
+        struct steer_bucket *bucket
+            = &o->state.buckets[o->ports[group].base + b];
+        struct ext_holt *holt = &o->holt[o->ports[group].base + b];
+        uint32_t packets = 0, bytes = 0;
+
+        for (int q = 0; q < port->n_real; q++) {
+            const struct steer_rxq *rxq = port->rxqs[q];
+
+            if (rxq && b - rxq->bucket_base <= rxq->bucket_mask) {
+                const struct steer_count *c
+                    = &rxq->buckets[b - rxq->bucket_base];
+
+                packets += steer_ctr32_get(&c->packets);
+                bytes += steer_ctr32_get(&c->bytes);
+            }
+        }
+        bucket->pps = (packets
+                       - steer_ctr32_get(&port->prev[b].packets)) / s;
+        bucket->bytes_ps = (bytes - steer_ctr32_get(&port->prev[b].bytes)) / s;
+        atomic_store_relaxed(&port->prev[b].packets, packets);
+        atomic_store_relaxed(&port->prev[b].bytes, bytes);
+        if (!o->fresh) {
+            bucket->pred_pps = ext_holt_update(holt, bucket->pps, 1 / s);
+        }
+        bucket->core = steer_core_of_queue(o, port->rxqs[port->owner[b]]);
+        bucket->group = group;
+        bucket->movable = (!port->moving[b]
+                           && bucket->core != STEER_NO_CORE);
+        if (bucket->ticks_since_move < UINT32_MAX) {
+            bucket->ticks_since_move++;
+        }
+    }
+}
+
+/* Makes the lists of cores, ports and buckets.  Returns true if they are as
+ * they were; else everything is forgotten and 'o->fresh' set. */
+static bool
+steer_observe_topology(struct steer_observer *o) OVS_REQUIRES(steer_mutex)
+{
+    struct steer_state *s = &o->state;
+    size_t n_cores = 0, n_ports = 0, n_buckets = 0;
+    struct steer_port *port;
+    bool same = true;
+
+    for (size_t i = 0; i < STEER_MAX_PMDS; i++) {
+        struct steer_pmd *pmd = &steer_pmds[i];
+        bool used;
+
+        atomic_read_explicit(&pmd->used, &used, memory_order_acquire);
+        if (used) {
+            if (o->cores[n_cores].pmd != pmd) {
+                memset(&o->cores[n_cores], 0, sizeof o->cores[n_cores]);
+                o->cores[n_cores].pmd = pmd;
+                same = false;
+            }
+            n_cores++;
+        }
+    }
+    LIST_FOR_EACH (port, node, &steer_ports) {
+        if (!port->ready && steer_port_ready(port)) {
+            same = false;
+        }
+        if (port->ready) {
+            if (n_ports >= o->allocated_ports) {
+                o->ports = x2nrealloc(o->ports, &o->allocated_ports,
+                                      sizeof *o->ports);
+                s->groups = xrealloc(s->groups, o->allocated_ports
+                                                * sizeof *s->groups);
+            }
+            if (n_ports >= s->n_groups || o->ports[n_ports].port != port
+                || o->ports[n_ports].base != n_buckets) {
+                o->ports[n_ports].port = port;
+                o->ports[n_ports].base = n_buckets;
+                o->ports[n_ports].drops_pps = 0;
+                same = false;
+            }
+            n_buckets += port->n_buckets;
+            n_ports++;
+        }
+    }
+    same = (same && n_cores == s->n_cores && n_ports == s->n_groups
+            && n_buckets == s->n_buckets);
+    if (!same) {
+        s->buckets = xrealloc(s->buckets,
+                              MAX(n_buckets, 1) * sizeof *s->buckets);
+        o->holt = xrealloc(o->holt, MAX(n_buckets, 1) * sizeof *o->holt);
+        memset(s->buckets, 0, n_buckets * sizeof *s->buckets);
+        memset(o->holt, 0, n_buckets * sizeof *o->holt);
+        for (size_t i = 0; i < n_buckets; i++) {
+            s->buckets[i].ticks_since_move = UINT32_MAX;
+        }
+        s->n_cores = n_cores;
+        s->n_groups = n_ports;
+        s->n_buckets = n_buckets;
+        o->fresh = true;
+    }
+    return same;
+}
+
+bool
+steer_observe(struct steer_observer *o, long long int now, uint64_t tsc)
+{
+    bool same = steer_observe_topology(o);
+    bool fresh = o->fresh || !o->last_usec;
+    double s = (now - o->last_usec) / 1e6;
+
+    if (s <= 0) {
+        s = 1e-6;
+    }
+    if (o->last_usec) {
+        double hz = (tsc - o->last_tsc) / s;
+
+        o->tsc_hz = o->tsc_hz ? o->tsc_hz + 0.05 * (hz - o->tsc_hz) : hz;
+    }
+    o->last_usec = now;
+    o->last_tsc = tsc;
+    o->state.tick++;
+    o->state.tick_s = s;
+    o->fresh = fresh;
+
+    for (size_t i = 0; i < o->state.n_cores; i++) {
+        steer_observe_core(o, i, s);
+    }
+    for (size_t g = 0; g < o->state.n_groups; g++) {
+        steer_observe_queues(o, g);
+        steer_observe_buckets(o, g, s);
+    }
+    for (size_t i = 0; i < o->state.n_cores; i++) {
+        struct steer_core *core = &o->state.cores[i];
+
+        core->load = (core->cap_pps
+                      ? (core->pps + core->drops_pps) / core->cap_pps : 0);
+    }
+    o->fresh = false;
+    return same && !fresh;
+}
+
+uint16_t
+steer_observer_queue(const struct steer_observer *o,
+                     const struct steer_port *port, size_t core)
+{
+    uint16_t n_owned[STEER_MAX_QUEUES];
+    uint16_t best = UINT16_MAX;
+
+    memset(n_owned, 0, sizeof n_owned);
+    for (uint32_t b = 0; b < port->n_buckets; b++) {
+        n_owned[port->owner[b]]++;
+    }
+    for (int q = 0; q < port->n_real + port->n_virtual; q++) {
+        if (steer_core_of_queue(o, port->rxqs[q]) == core
+            && (best == UINT16_MAX || n_owned[q] < n_owned[best])) {
+            best = q;
+        }
+    }
+    return best;
+}
+
+struct steer_port *
+steer_observer_port(const struct steer_observer *o, uint32_t bucket,
+                    uint32_t *port_bucket)
+{
+    const struct steer_port_obs *p
+        = &o->ports[o->state.buckets[bucket].group];
+
+    *port_bucket = bucket - p->base;
+    return p->port;
+}

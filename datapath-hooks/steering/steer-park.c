@@ -1,0 +1,271 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Order across a change of the redirection table.
+ *
+ * The agent (steer-move.c) goes through these steps; this file is what PMD
+ * threads do meanwhile.
+ *
+ *   1. ARMED.  The new queue starts to park the bucket and acknowledges.  Only
+ *      then is the table written, so no packet can slip past the park.
+ *   2. DRAINING.  The table is written.  The old queue's thread notes how many
+ *      packets its ring holds; when it has processed that many it sets
+ *      'drained'.  A packet of the bucket that comes later still (a straggler
+ *      in the device's own pipeline) sets the mark anew.
+ *   3. After a grace period (what a straggler may take, plus OVS's
+ *      tx-flush-interval) the new queue hands out the parked packets ahead of
+ *      anything it receives after them, and the move is done.
+ *
+ * An idle old queue drains at its next empty poll.  A park that is full stops
+ * the polling of its queue, so that the ring, not memory, takes the rest; the
+ * agent calls such a move off by moving the bucket back (a second move whose
+ * new queue is the first one's old queue).  That queue then holds packets from
+ * before the first move, which go through, and from after the second, which
+ * are parked: the first move's 'target' tells them apart. */
+
+#include <config.h>
+
+#include "datapath-hooks/steering/steer-dp.h"
+
+#include <errno.h>
+
+#include "coverage.h"
+#include "datapath-hooks/ext-hooks.h"
+
+COVERAGE_DEFINE(steer_parked);
+COVERAGE_DEFINE(steer_park_full);
+COVERAGE_DEFINE(steer_straggler);
+COVERAGE_DEFINE(steer_straggler_late);
+
+uint32_t steer_park_size = 2048;
+steer_ctr64 steer_grace_cycles;
+
+/* Frees the packets that 'move' holds.  No PMD thread may be using it. */
+void
+steer_park_purge(struct steer_transit *move)
+{
+    while (steer_park_count(move)) {
+        dp_packet_delete(move->fifo[move->tail++ & (steer_park_size - 1)]);
+    }
+}
+
+/* PMD-THREAD CODE */
+
+/* Adds 'packet' to 'move''s park, which must not be full. */
+void
+steer_park_push(struct steer_pmd *pmd, struct steer_transit *move,
+                struct dp_packet *packet)
+{
+    move->fifo[move->head++ & (steer_park_size - 1)] = packet;
+    steer_ctr32_add(&move->parked, 1);
+    steer_ctr64_add(&pmd->n.parked, 1);
+    COVERAGE_INC(steer_parked);
+}
+
+/* Takes up to 'max' packets, oldest first. */
+unsigned int
+steer_park_pop(struct steer_transit *move, struct dp_packet **packets,
+               unsigned int max)
+{
+    unsigned int n = MIN(steer_park_count(move), max);
+
+    for (unsigned int i = 0; i < n; i++) {
+        packets[i] = move->fifo[move->tail++ & (steer_park_size - 1)];
+    }
+    return n;
+}
+
+/* Rebuilds 'q''s lists from the moves that name it, marks how far it has to
+ * drain for new ones, then acknowledges 'seq'.  What the agent wrote before it advanced 'q->seq' is visible. */
+void
+steer_rxq_rebuild(struct steer_rxq *q, uint32_t seq)
+{
+    q->n_parks = q->n_drains = 0;
+    memset(q->park_of, 0, sizeof q->park_of);
+    memset(q->drain_of, 0, sizeof q->drain_of);
+
+    for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
+        struct steer_transit *move = &steer_transits[i];
+        enum steer_phase phase = steer_move_phase(move);
+        bool done;
+
+        if (phase == STEER_FREE || phase == STEER_RETIRED) {
+            continue;
+        }
+        atomic_read_relaxed(&move->done, &done);
+        if (!done && (move->disp_q ? move->disp_q : move->new_q) == q) {
+            q->parks[q->n_parks++] = move;
+            q->park_of[move->bucket - q->bucket_base] = q->n_parks;
+        }
+        if (!move->disp_q && move->old_q == q && phase == STEER_DRAINING) {
+            q->drains[q->n_drains++] = move;
+            q->drain_of[move->bucket] = q->n_drains;
+            if (!move->targeted) {
+                move->target = (steer_ctr64_get(&q->received)
+                                + steer_dev_rxq_depth(q));
+                move->targeted = true;
+            }
+        }
+    }
+    atomic_store_explicit(&q->ack, seq, memory_order_release);
+}
+
+/* Notes which of 'q''s draining moves have got to their mark.  Every packet that 'q' received earlier has been processed: this is
+ * the next poll of the same thread. */
+static void
+steer_park_drain(struct steer_rxq *q, uint64_t now)
+{
+    uint64_t received = steer_ctr64_get(&q->received);
+
+    for (uint32_t i = 0; i < q->n_drains; i++) {
+        struct steer_transit *move = q->drains[i];
+        bool drained;
+
+        atomic_read_relaxed(&move->drained, &drained);
+        if (drained) {
+            continue;
+        }
+        /* A bucket that came here by a move not over yet is still parked. */
+        if (received >= move->target && !q->park_of[move->bucket]) {
+            atomic_store_relaxed(&move->drained_tsc, now);
+            atomic_store_explicit(&move->drained, true, memory_order_release);
+        }
+    }
+}
+
+/* Returns true if 'move''s parked packets may go. */
+static bool
+steer_park_may_release(struct steer_transit *move, uint64_t now)
+{
+    uint64_t drained_tsc;
+    bool drained;
+
+    if (steer_move_phase(move) == STEER_CANCELLED) {
+        return true;
+    }
+    atomic_read_explicit(&move->drained, &drained, memory_order_acquire);
+    if (!drained) {
+        return false;
+    }
+    atomic_read_relaxed(&move->drained_tsc, &drained_tsc);
+    return now - drained_tsc >= steer_ctr64_get(&steer_grace_cycles);
+}
+
+/* Removes park 'i' of 'q', whose packets have all been processed. */
+static void
+steer_park_done(struct steer_rxq *q, uint32_t i)
+{
+    struct steer_transit *move = q->parks[i];
+
+    q->park_of[move->bucket - q->bucket_base] = 0;
+    q->parks[i] = q->parks[--q->n_parks];
+    if (i < q->n_parks) {
+        q->park_of[q->parks[i]->bucket - q->bucket_base] = i + 1;
+    }
+    atomic_store_explicit(&move->done, true, memory_order_release);
+}
+
+/* Hands out parked packets that may go.  Returns their number, which goes on
+ * being above 0 until none is left: the caller must not receive until then,
+ * so that nothing overtakes them. */
+static unsigned int
+steer_park_release(struct steer_rxq *q, struct dp_packet_batch *batch,
+                   uint64_t now)
+{
+    for (uint32_t i = 0; i < q->n_parks; ) {
+        struct steer_transit *move = q->parks[i];
+        unsigned int n;
+
+        if (!steer_park_may_release(move, now)) {
+            i++;
+            continue;
+        }
+        atomic_store_relaxed(&move->released, true);
+        n = steer_park_pop(move, batch->packets, NETDEV_MAX_BURST);
+        if (n) {
+            batch->count = n;
+            return n;
+        }
+        steer_park_done(q, i);
+    }
+    return 0;
+}
+
+/* A packet of a draining bucket, 'index' in its queue, after the mark. */
+static void
+steer_park_straggler(struct steer_pmd *pmd, struct steer_transit *move,
+                     uint64_t index)
+{
+    bool released;
+
+    atomic_read_relaxed(&move->released, &released);
+    if (released) {
+        steer_ctr64_add(&pmd->n.late, 1);
+        COVERAGE_INC(steer_straggler_late);
+        return;
+    }
+    COVERAGE_INC(steer_straggler);
+    atomic_store_relaxed(&move->drained, false);
+    move->target = index + 1;
+}
+
+/* Parks those packets of 'batch' whose bucket is moving to 'q'.  'first' is
+ * the index in 'q' of the batch's first packet. */
+static void
+steer_park_filter(struct steer_pmd *pmd, struct steer_rxq *q,
+                  struct dp_packet_batch *batch, uint64_t first)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        struct dp_packet *packet = batch->packets[i];
+        uint32_t bucket, park, drain;
+
+        if (dp_packet_rss_valid(packet)) {
+            bucket = dp_packet_get_rss_hash(packet) & q->bucket_mask;
+            park = q->park_of[bucket];
+            drain = q->drain_of[bucket];
+            if (drain && first + i >= q->drains[drain - 1]->target && !park) {
+                steer_park_straggler(pmd, q->drains[drain - 1], first + i);
+            } else if (park && !(drain && first + i
+                                 < q->drains[drain - 1]->target)) {
+                steer_park_push(pmd, q->parks[park - 1], packet);
+                continue;
+            }
+        }
+        batch->packets[kept++] = packet;
+    }
+    batch->count = kept;
+}
+
+/* Receives from 'q' while it parks or drains, like netdev_rxq_recv(). */
+int
+steer_park_recv(struct steer_pmd *pmd, struct steer_rxq *q,
+                struct dp_packet_batch *batch, int *qfill, uint64_t now)
+{
+    uint64_t first = steer_ctr64_get(&q->received);
+    int error;
+
+    steer_park_drain(q, now);
+    if (q->n_parks && steer_park_release(q, batch, now)) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < q->n_parks; i++) {
+        if (OVS_UNLIKELY(steer_park_full(q->parks[i]))) {
+            COVERAGE_INC(steer_park_full);
+            return EAGAIN;
+        }
+    }
+
+    error = ext_real_rxq_recv(q->rx, batch, qfill);
+    if (error) {
+        return error;
+    }
+    steer_ctr64_add(&q->received, batch->count);
+    steer_rxq_count(q, batch);
+    steer_park_filter(pmd, q, batch, first);
+    return batch->count ? 0 : EAGAIN;
+}
+
+/* END PMD-THREAD CODE */

@@ -1,0 +1,205 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The packet path: what a PMD thread does for steering around each receive,
+ * transmit and upcall.
+ *
+ * Cost.  One TSC read a poll, a handful of single-writer counters a burst and
+ * two a packet.  One packet of a burst is looked at for its features, one
+ * transmit in 64 is timed. */
+
+#include <config.h>
+
+#include "datapath-hooks/steering/steer-dp.h"
+
+#include <rte_cycles.h>
+
+#include "datapath-hooks/ext-hooks.h"
+#include "flow.h"
+
+/* PMD-THREAD CODE */
+
+enum {
+    STEER_DEPTH_PERIOD = 8,     /* Full bursts between looks at the ring. */
+    STEER_SEND_PERIOD = 64,     /* Transmits between timed ones. */
+    STEER_BURST_MAX = 1 << 18,  /* Cycles; longer bursts were pre-empted. */
+    STEER_ARRIVAL_MAX = 1 << 30 /* Cycles; longer sojourns are no TSC. */
+};
+
+/* Accounts for the burst received by the last poll, whose processing ends
+ * with this one. */
+static void
+steer_pmd_account(struct steer_pmd *pmd, uint64_t now)
+{
+    uint64_t n = pmd->last_n;
+    uint64_t cycles = now - pmd->last_tsc;
+
+    pmd->last_n = 0;
+    steer_ctr64_add(&pmd->n.packets, n);
+    if (OVS_UNLIKELY(cycles > STEER_BURST_MAX)) {
+        steer_ctr64_add(&pmd->n.preempted, 1);
+        return;
+    }
+    steer_ctr64_add(&pmd->n.fit_packets, n);
+    steer_ctr64_add(&pmd->n.busy, cycles);
+    steer_ctr64_add(&pmd->n.bursts, 1);
+    steer_ctr64_add(&pmd->n.sum_nn, n * n);
+    steer_ctr64_add(&pmd->n.sum_nc, n * cycles);
+}
+
+/* Counts the packets of 'batch', received from the device's queue 'q', by
+ * bucket, and samples one for its features. */
+void
+steer_rxq_count(struct steer_rxq *q, const struct dp_packet_batch *batch)
+{
+    uint32_t mask = q->bucket_mask;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct dp_packet *packet = batch->packets[i];
+
+        if (OVS_LIKELY(dp_packet_rss_valid(packet))) {
+            struct steer_count *c
+                = &q->buckets[dp_packet_get_rss_hash(packet) & mask];
+
+            steer_ctr32_add(&c->packets, 1);
+            steer_ctr32_add(&c->bytes, dp_packet_size(packet));
+        }
+    }
+    steer_packet_sample(&q->features, batch->packets[0]);
+}
+
+/* Receives from 'q', whose port's buckets are moved by the device. */
+static int
+steer_reta_recv(struct steer_pmd *pmd, struct steer_rxq *q,
+                struct dp_packet_batch *batch, int *qfill, uint64_t now)
+{
+    uint64_t received;
+    int error, depth;
+
+    if (OVS_UNLIKELY(q->n_parks | q->n_drains)) {
+        return steer_park_recv(pmd, q, batch, qfill, now);
+    }
+
+    received = steer_ctr64_get(&q->received);
+    error = ext_real_rxq_recv(q->rx, batch, qfill);
+    if (error) {
+        atomic_store_relaxed(&q->depth, 0);
+        return error;
+    }
+    if (batch->count < NETDEV_MAX_BURST) {
+        atomic_store_relaxed(&q->depth, 0);
+    } else if (!(received / NETDEV_MAX_BURST % STEER_DEPTH_PERIOD)) {
+        depth = steer_dev_rxq_depth(q);
+        atomic_store_relaxed(&q->depth, depth);
+    }
+    atomic_store_relaxed(&q->received, received + batch->count);
+    steer_rxq_count(q, batch);
+    return 0;
+}
+
+/* Replaces netdev_rxq_recv() while steering is on. */
+int
+steer_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
+               int *qfill)
+{
+    struct steer_pmd *pmd = steer_pmd_self();
+    struct steer_rxq *q;
+    uint16_t slot;
+    uint32_t seq, ack;
+    uint64_t now;
+    int error;
+
+    if (OVS_UNLIKELY(!pmd)) {
+        return ext_real_rxq_recv(rx, batch, qfill);
+    }
+
+    now = rte_rdtsc();
+    if (pmd->last_n) {
+        steer_pmd_account(pmd, now);
+    }
+    q = steer_rxq_find(pmd, rx);
+    if (OVS_UNLIKELY(!q)) {
+        return ext_real_rxq_recv(rx, batch, qfill);
+    }
+
+    atomic_read_relaxed(&q->pmd, &slot);
+    if (OVS_UNLIKELY(slot != steer_pmd_slot(pmd))) {
+        atomic_store_relaxed(&q->pmd, steer_pmd_slot(pmd));
+    }
+    atomic_read_explicit(&q->seq, &seq, memory_order_acquire);
+    atomic_read_relaxed(&q->ack, &ack);
+    if (OVS_UNLIKELY(seq != ack)) {
+        steer_rxq_rebuild(q, seq);
+    }
+
+    error = (q->is_virtual
+             ? steer_virtual_recv(pmd, q, batch, qfill)
+             : q->dispatch
+             ? steer_dispatch_recv(pmd, q, batch, qfill, now)
+             : steer_reta_recv(pmd, q, batch, qfill, now));
+    if (!error) {
+        pmd->last_tsc = now;
+        pmd->last_n = batch->count;
+    }
+    return error;
+}
+
+/* Times the sojourn of one packet in STEER_SEND_PERIOD transmits: from its
+ * arrival where the device stamps that, else from its receive. */
+void
+steer_send(const struct netdev *netdev OVS_UNUSED,
+           const struct dp_packet_batch *batch)
+{
+    struct steer_pmd *pmd = steer_pmd_self();
+    uint64_t since, now;
+
+    if (!pmd || pmd->send_seq++ % STEER_SEND_PERIOD
+        || dp_packet_batch_is_empty(batch)) {
+        return;
+    }
+    now = rte_rdtsc();
+    if (!steer_dev_arrival(batch->packets[0], &since)
+        || now - since > STEER_ARRIVAL_MAX) {
+        if (!pmd->last_n) {
+            return;
+        }
+        since = pmd->last_tsc;
+    }
+    steer_ctr64_add(&pmd->n.lat_samples, 1);
+    steer_ctr64_add(&pmd->n.lat_cycles, now - since);
+}
+
+/* Notes a flow that a packet's miss has brought about, for steer-warm.c. */
+void
+steer_upcall(const struct dp_packet *packet, const struct flow *flow,
+             const struct flow_wildcards *wc, const ovs_u128 *ufid,
+             unsigned int pmd_id)
+{
+    struct steer_pmd *pmd = steer_pmd_self();
+    struct steer_miss *miss;
+    uint32_t head, tail;
+
+    if (!pmd) {
+        return;
+    }
+    steer_ctr64_add(&pmd->n.upcalls, 1);
+    if (!dp_packet_rss_valid(packet)) {
+        return;
+    }
+    head = steer_ctr32_get(&pmd->miss_head);
+    atomic_read_explicit(&pmd->miss_tail, &tail, memory_order_acquire);
+    if (head - tail >= STEER_MISS_RING) {
+        steer_ctr32_add(&pmd->miss_lost, 1);
+        return;
+    }
+    miss = &pmd->misses[head % STEER_MISS_RING];
+    miss->ufid = *ufid;
+    miss->hash = dp_packet_get_rss_hash(packet);
+    miss->in_port = flow->in_port.odp_port;
+    miss->pmd_id = pmd_id;
+    miss->exact = steer_flow_is_exact(flow, &wc->masks);
+    atomic_store_explicit(&pmd->miss_head, head + 1, memory_order_release);
+}
+
+/* END PMD-THREAD CODE */

@@ -1,0 +1,124 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Steering in the daemon's main thread: configuration comes in by the hooks
+ * on dpif_set_config() and dpif_port_set_config(), which ovs-vswitchd calls
+ * whenever the database changes. */
+
+#include <config.h>
+
+#include "datapath-hooks/steering/steer.h"
+
+#include "datapath-hooks/ext-hooks.h"
+#include "datapath-hooks/steering/steer-agent.h"
+#include "datapath-hooks/steering/steer-dp.h"
+#include "datapath-hooks/steering/steer-warm.h"
+#include "dpif.h"
+#include "smap.h"
+
+/* As last configured; main thread. */
+static struct steer_settings settings;
+
+/* Set to make steer_run() apply 'settings'. */
+static bool settings_changed;
+
+static bool
+steer_is_netdev_datapath(const struct dpif *dpif)
+{
+    const char *type = dpif_type(dpif);
+
+    return !strcmp(type, "netdev") || !strcmp(type, "dummy");
+}
+
+/* Sets or clears what steering hooks in the packet path. */
+void
+steer_hooks_set(bool on)
+{
+    EXT_HOOK_SET(rxq_recv, on ? steer_rxq_recv : NULL);
+    EXT_HOOK_SET(send, on ? steer_send : NULL);
+    EXT_HOOK_SET(upcall, on ? steer_upcall : NULL);
+    steer_ports_set_virtual(on ? settings.n_pmds : 0);
+}
+
+static void
+steer_dpif_config(const struct dpif *dpif, const struct smap *cfg)
+{
+    if (!steer_is_netdev_datapath(dpif)) {
+        return;
+    }
+    steer_warm_set_dpif(dpif_base_name(dpif), dpif_type(dpif));
+    if (steer_settings_parse(&settings, cfg) || settings_changed) {
+        settings_changed = false;
+        steer_agent_configure(&settings);
+        if (settings.mode != STEER_OFF) {
+            steer_ports_set_virtual(settings.n_pmds);
+        }
+    }
+}
+
+static void
+steer_port_config(struct dpif *dpif, odp_port_t port_no,
+                  const struct smap *cfg)
+{
+    struct dpif_port dpif_port;
+
+    if (!steer_is_netdev_datapath(dpif)
+        || dpif_port_query_by_number(dpif, port_no, &dpif_port)) {
+        return;
+    }
+    steer_port_configure(dpif_port.name, port_no,
+                         smap_get_def(cfg, "ext-steering", "on"));
+    dpif_port_destroy(&dpif_port);
+}
+
+void
+steer_init(void)
+{
+    steer_ports_init();
+    steer_moves_init();
+    steer_settings_init(&settings);
+    settings_changed = settings.mode != STEER_OFF;
+    steer_agent_init();
+    steer_show_init();
+
+    EXT_HOOK_SET(rxq_open, steer_rxq_open);
+    EXT_HOOK_SET(rxq_close, steer_rxq_close);
+    EXT_HOOK_SET(n_rxq, steer_n_rxq);
+    EXT_HOOK_SET(rxq_owned, steer_rxq_owned);
+    EXT_HOOK_SET(dpif_config, steer_dpif_config);
+    EXT_HOOK_SET(port_config, steer_port_config);
+}
+
+void
+steer_run(void)
+{
+    steer_agent_run();
+}
+
+void
+steer_wait(void)
+{
+    steer_agent_wait();
+}
+
+void
+steer_exit(void)
+{
+    steer_agent_exit();
+}
+
+/* Applies a change by hand (ext/steering-set).  Returns null or an error that
+ * the caller must free(). */
+char *
+steer_set(const char *key, const char *value)
+{
+    char *error = steer_settings_set(&settings, key, value);
+
+    if (!error) {
+        steer_agent_configure(&settings);
+        steer_ports_set_virtual(settings.mode != STEER_OFF
+                                ? settings.n_pmds : 0);
+    }
+    return error;
+}
