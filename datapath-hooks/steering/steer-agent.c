@@ -27,8 +27,12 @@ COVERAGE_DEFINE(steer_decision);
 
 enum {
     STEER_STALL_MSEC = 1000,    /* Silence that counts as a stall. */
-    STEER_WARM_BUDGET = 4096    /* Flows put in a tick. */
+    STEER_WARM_BUDGET = 4096,   /* Flows put in a tick. */
+    STEER_HAND_OFF_TICKS = 3    /* Lopsided ticks that call for handoff. */
 };
+
+/* Load of the busiest core that calls for handoff. */
+#define STEER_HAND_OFF_LOAD 0.6
 
 struct steer_agent steer_agent;
 
@@ -231,6 +235,48 @@ steer_agent_go_home(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
     return !busy;
 }
 
+/* Gives virtual queues to ports without a table whose queues are polled by a
+ * core that has much more to do than another. */
+static void
+steer_agent_hand_off(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
+{
+    const struct steer_state *s = &a->obs.state;
+    double max_load = 0, min_load = 1;
+    struct steer_port *port;
+    unsigned int busiest = 0;
+
+    if (a->settings.mode <= STEER_STATIC || s->n_cores < 2) {
+        return;
+    }
+    for (size_t i = 0; i < s->n_cores; i++) {
+        if (s->cores[i].load > max_load) {
+            max_load = s->cores[i].load;
+            busiest = steer_pmd_slot(a->obs.cores[i].pmd);
+        }
+        min_load = MIN(min_load, s->cores[i].load);
+    }
+    if (max_load < STEER_HAND_OFF_LOAD || min_load > max_load / 2) {
+        a->n_lopsided = 0;
+        return;
+    }
+    if (++a->n_lopsided < STEER_HAND_OFF_TICKS) {
+        return;
+    }
+    LIST_FOR_EACH (port, node, &steer_ports) {
+        for (int q = 0; q < port->n_real; q++) {
+            struct steer_rxq *rxq = port->rxqs[q];
+            uint16_t slot = UINT16_MAX;
+
+            if (rxq) {
+                atomic_read_relaxed(&rxq->pmd, &slot);
+            }
+            if (slot == busiest && steer_ctr64_get(&rxq->received)) {
+                steer_port_hand_off(port);
+            }
+        }
+    }
+}
+
 /* Moves random buckets to random queues of their ports as fast as it can, as
  * ext/steering-debug has asked for: the test of order. */
 static void
@@ -286,6 +332,7 @@ steer_agent_tick(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
         }
         return;
     }
+    steer_agent_hand_off(a);
     for (size_t i = 0; i < a->obs.state.n_buckets; i++) {
         /* Only where it could matter: counting is not free. */
         if (a->obs.state.buckets[i].pps > 0
@@ -364,7 +411,6 @@ static void
 steer_agent_start(void)
 {
     atomic_store_relaxed(&steer_agent.heartbeat, time_msec());
-    steer_hooks_set(true);
     agent_thread = ovs_thread_create("ext_steer", steer_agent_main,
                                      &steer_agent);
     agent_running = true;
@@ -388,7 +434,6 @@ steer_agent_stop(void)
     steer_agent_end_dump(&steer_agent);
     steer_agent.going_home = false;
     ovs_mutex_unlock(&steer_mutex);
-    steer_hooks_set(false);
 }
 
 /* Applies what OVS says about the packet path. */
@@ -401,7 +446,7 @@ steer_agent_apply(const struct steer_settings *s)
                          (uint64_t) ((s->settle_us + s->tx_flush_us)
                                      * cycles_us));
     if (s->auto_lb && s->mode > STEER_STATIC) {
-        VLOG_WARN("pmd-auto-lb moves whole rx queues while steering moves "
+        VLOG_INFO("pmd-auto-lb moves whole rx queues while steering moves "
                   "buckets: each makes the other measure anew; set one off");
     }
 }
@@ -436,8 +481,11 @@ steer_agent_configure(const struct steer_settings *s)
     if (s->mode != old_mode) {
         VLOG_INFO("steering: %s", steer_mode_to_string(s->mode));
     }
-    if (s->mode != STEER_OFF && !agent_running) {
-        steer_agent_start();
+    if (s->mode != STEER_OFF) {
+        steer_hooks_set(true);
+        if (!agent_running) {
+            steer_agent_start();
+        }
     }
 }
 
@@ -471,6 +519,7 @@ steer_agent_run(void)
     ovs_mutex_unlock(&steer_mutex);
     if (is_home) {
         steer_agent_stop();
+        steer_hooks_set(false);
     }
 }
 

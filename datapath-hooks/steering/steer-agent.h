@@ -57,6 +57,7 @@ struct steer_agent {
     struct steer_dump dump;             /* 'stream' is null if none. */
     size_t n_last_moves;                /* Begun in the last tick. */
     steer_ctr64 heartbeat;              /* time_msec() of the last tick. */
+    unsigned int n_lopsided;            /* Ticks, see STEER_HAND_OFF_*. */
     unsigned int churn;                 /* Forced moves still to do. */
     uint64_t churned;                   /* Forced moves begun. */
     long long int stall_until;          /* Fault injection, time_msec(). */
@@ -74,7 +75,7 @@ void steer_agent_begin_dump(struct steer_agent *, FILE *,
                             unsigned int seconds) OVS_REQUIRES(steer_mutex);
 void steer_agent_end_dump(struct steer_agent *) OVS_REQUIRES(steer_mutex);
 
-/* Sends every packet-path hook of steering home or sets it. */
+/* In steer.c: sets the packet-path hooks, or clears them as soon as can be. */
 void steer_hooks_set(bool on);
 
 void steer_show_init(void);

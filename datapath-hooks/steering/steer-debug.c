@@ -70,6 +70,25 @@ steer_debug_move(const char *name, const char *bucket_s, const char *queue_s)
     return error;
 }
 
+/* "handoff PORT": gives it virtual queues now. */
+static char *
+steer_debug_handoff(const char *name)
+{
+    struct steer_port *port;
+    char *error = xasprintf("%s: no such port is known", name);
+
+    ovs_mutex_lock(&steer_mutex);
+    LIST_FOR_EACH (port, node, &steer_ports) {
+        if (!strcmp(port->name, name)) {
+            steer_port_hand_off(port);
+            free(error);
+            error = NULL;
+        }
+    }
+    ovs_mutex_unlock(&steer_mutex);
+    return error;
+}
+
 /* Does what ext/steering-debug was asked to.  Returns null or an error that
  * the caller must free(). */
 char *
@@ -80,6 +99,8 @@ steer_debug(int argc, const char *argv[])
 
     if (!strcmp(argv[0], "move") && argc == 4) {
         return steer_debug_move(argv[1], argv[2], argv[3]);
+    } else if (!strcmp(argv[0], "handoff") && argc == 2) {
+        return steer_debug_handoff(argv[1]);
     } else if (!strcmp(argv[0], "churn") && argc == 2) {
         error = steer_debug_uint(argv[1], UINT32_MAX / 2, &n);
         if (!error) {
@@ -97,6 +118,6 @@ steer_debug(int argc, const char *argv[])
         }
         return error;
     }
-    return xstrdup("one of: move PORT BUCKET QUEUE, churn MOVES, "
-                   "stall MSEC");
+    return xstrdup("one of: move PORT BUCKET QUEUE, handoff PORT, "
+                   "churn MOVES, stall MSEC");
 }

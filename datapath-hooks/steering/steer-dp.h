@@ -399,6 +399,8 @@ void steer_dev_init(void);
 
 void steer_ports_init(void);
 void steer_ports_set_virtual(unsigned int n_pmds);
+bool steer_ports_have_virtual(void);
+void steer_port_hand_off(struct steer_port *) OVS_REQUIRES(steer_mutex);
 bool steer_port_ready(struct steer_port *) OVS_REQUIRES(steer_mutex);
 void steer_port_configure(const char *name, odp_port_t, const char *value);
 

@@ -89,7 +89,8 @@ steer_reta_recv(struct steer_pmd *pmd, struct steer_rxq *q,
     }
     if (batch->count < NETDEV_MAX_BURST) {
         atomic_store_relaxed(&q->depth, 0);
-    } else if (!(received / NETDEV_MAX_BURST % STEER_DEPTH_PERIOD)) {
+    } else if (q->port->mech == STEER_MECH_RETA
+               && !(received / NETDEV_MAX_BURST % STEER_DEPTH_PERIOD)) {
         depth = steer_dev_rxq_depth(q);
         atomic_store_relaxed(&q->depth, depth);
     }

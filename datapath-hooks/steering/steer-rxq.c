@@ -38,8 +38,11 @@ static steer_ctr32 rxqs_seq;
 /* Virtual queues that a port without a RETA gets; main thread. */
 static unsigned int n_virtual;
 
-/* Names of interfaces that opted out; under 'steer_mutex'. */
+/* Names of interfaces that opted out, and of those that get virtual queues;
+ * under 'steer_mutex'. */
 static struct sset opted_out = SSET_INITIALIZER(&opted_out);
+static struct sset handed_off = SSET_INITIALIZER(&handed_off);
+static struct sset always_handed_off = SSET_INITIALIZER(&always_handed_off);
 
 static pthread_key_t pmd_key;
 
@@ -151,11 +154,50 @@ steer_ports_set_virtual(unsigned int n_pmds)
     n_virtual = n;
     ovs_mutex_lock(&steer_mutex);
     LIST_FOR_EACH (port, node, &steer_ports) {
-        if (port->mech != STEER_MECH_RETA) {
+        if (sset_contains(&handed_off, port->name)) {
             netdev_request_reconfigure(port->netdev);
         }
     }
+    if (!n) {
+        const char *name;
+
+        sset_clear(&handed_off);
+        SSET_FOR_EACH (name, &always_handed_off) {
+            sset_add(&handed_off, name);
+        }
+    }
     ovs_mutex_unlock(&steer_mutex);
+}
+
+/* Asks for virtual queues for 'port', which has no table to move buckets by.
+ * They exist only from when they are first needed: until then dpif-netdev
+ * places the port's own queues as if we were not there. */
+void
+steer_port_hand_off(struct steer_port *port)
+{
+    if (port->mech == STEER_MECH_NONE && n_virtual
+        && !sset_contains(&opted_out, port->name)
+        && sset_add(&handed_off, port->name)) {
+        VLOG_INFO("%s: its queues' cores are loaded and the device has no "
+                  "table to spread it by: adding %u virtual rx queues",
+                  port->name, n_virtual);
+        netdev_request_reconfigure(port->netdev);
+    }
+}
+
+/* Returns true if any virtual queue is open.  Main thread. */
+bool
+steer_ports_have_virtual(void)
+{
+    struct steer_port *port;
+    bool have = false;
+
+    ovs_mutex_lock(&steer_mutex);
+    LIST_FOR_EACH (port, node, &steer_ports) {
+        have |= port->n_virtual > 0;
+    }
+    ovs_mutex_unlock(&steer_mutex);
+    return have;
 }
 
 /* Returns true if a port of 'netdev' gets its buckets moved by handoff. */
@@ -171,38 +213,45 @@ steer_netdev_hands_off(const struct netdev *netdev)
         return false;
     }
     ovs_mutex_lock(&steer_mutex);
-    out = sset_contains(&opted_out, netdev_get_name(netdev));
+    out = (sset_contains(&opted_out, netdev_get_name(netdev))
+           || !sset_contains(&handed_off, netdev_get_name(netdev)));
     ovs_mutex_unlock(&steer_mutex);
     return !out;
 }
 
+/* Puts 'name' into 'set' or takes it out.  Returns true if that changed it. */
+static bool
+sset_put(struct sset *set, const char *name, bool in)
+{
+    return in ? sset_add(set, name) != NULL : sset_find_and_delete(set, name);
+}
+
 /* Takes in what the database says about the port named 'name': its datapath
- * port number, and 'value' of other_config:ext-steering, "on" or "off".  Main
- * thread. */
+ * port number, and 'value' of other_config:ext-steering, "on", "off" or
+ * "handoff".  Main thread. */
 void
 steer_port_configure(const char *name, odp_port_t port_no, const char *value)
 {
+    bool out = !strcmp(value, "off"), always = !strcmp(value, "handoff");
     struct steer_port *port;
-    bool out = !strcmp(value, "off");
-    bool changed;
+    bool changed = false;
 
     ovs_mutex_lock(&steer_mutex);
-    changed = out != sset_contains(&opted_out, name);
-    if (!out && strcmp(value, "on")) {
+    if (out || always || !strcmp(value, "on")) {
+        changed = sset_put(&opted_out, name, out);
+        if (sset_put(&always_handed_off, name, always)) {
+            sset_put(&handed_off, name, always);
+            changed = true;
+        }
+        if (changed) {
+            VLOG_INFO("%s: other_config:ext-steering=%s", name, value);
+        }
+    } else {
         static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 1);
 
-        VLOG_WARN_RL(&rl, "%s: other_config:ext-steering: \"%s\" is neither "
-                     "on nor off, last good value stays", name, value);
-        changed = false;
-    }
-    if (changed) {
-        if (out) {
-            sset_add(&opted_out, name);
-        } else {
-            sset_find_and_delete(&opted_out, name);
-        }
-        VLOG_INFO("%s: steering %s by other_config:ext-steering", name,
-                  out ? "off" : "on");
+        VLOG_WARN_RL(&rl, "%s: other_config:ext-steering: \"%s\" is not one "
+                     "of on, off and handoff, last good value stays", name,
+                     value);
     }
     LIST_FOR_EACH (port, node, &steer_ports) {
         if (!strcmp(port->name, name)) {

@@ -75,7 +75,7 @@ static struct json *
 steer_features_to_json(const struct steer_port *port)
 {
     struct json *json = json_object_create();
-    struct json *dscp[8];
+    struct json *dscp = json_array_create_empty();
     uint64_t sums[13];
 
     memset(sums, 0, sizeof sums);
@@ -101,9 +101,9 @@ steer_features_to_json(const struct steer_port *port)
     put_int(json, "vlan", sums[3]);
     put_int(json, "tunnel", sums[4]);
     for (int i = 0; i < 8; i++) {
-        dscp[i] = json_integer_create(sums[5 + i]);
+        json_array_add(dscp, json_integer_create(sums[5 + i]));
     }
-    json_object_put(json, "dscp_class", json_array_create(dscp, 8));
+    json_object_put(json, "dscp_class", dscp);
     return json;
 }
 
@@ -473,6 +473,6 @@ steer_show_init(void)
     unixctl_command_register("ext/steering-dump", "FILE [SECONDS]", 1, 2,
                              steer_dump_cmd, NULL);
     unixctl_command_register("ext/steering-debug",
-                             "churn|stall|move ARG...", 2, 4,
+                             "move|handoff|churn|stall ARG...", 2, 4,
                              steer_debug_cmd, NULL);
 }

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "coverage.h"
+#include "dpif-provider.h"
 #include "dpif.h"
 #include "flow.h"
 #include "hash.h"
@@ -137,13 +138,34 @@ steer_warm_clear(void)
     }
 }
 
+/* Carries out 'op'.  Not by dpif_operate(), which logs a warning when a flow
+ * is not there: here that is an answer like any other. */
+static int
+steer_warm_operate(struct dpif *dpif, struct dpif_op *op)
+{
+    struct dpif_op *ops[1] = { op };
+
+    dpif->dpif_class->operate(dpif, ops, 1, DPIF_OFFLOAD_NEVER);
+    return op->error;
+}
+
 /* Returns true if 'flow' is on core 'pmd_id', or with PMD_ID_NULL on any. */
 static bool
 steer_flow_get(struct dpif *dpif, const struct steer_flow *flow,
                unsigned int pmd_id, struct ofpbuf *buf, struct dpif_flow *df)
 {
+    struct dpif_op op = {
+        .type = DPIF_OP_FLOW_GET,
+        .flow_get = {
+            .ufid = &flow->ufid,
+            .pmd_id = pmd_id,
+            .buffer = buf,
+            .flow = df,
+        },
+    };
+
     ofpbuf_clear(buf);
-    return !dpif_flow_get(dpif, NULL, 0, &flow->ufid, pmd_id, buf, df);
+    return !steer_warm_operate(dpif, &op);
 }
 
 /* Checks some flows of the map and drops those that the datapath has not got
@@ -261,6 +283,7 @@ steer_flow_put(struct dpif *dpif, struct steer_flow *flow, unsigned int from,
                unsigned int to, struct ofpbuf *buf)
 {
     struct dpif_flow df;
+    struct dpif_op op;
     int error;
 
     if (steer_flow_get(dpif, flow, to, buf, &df)
@@ -268,9 +291,18 @@ steer_flow_put(struct dpif *dpif, struct steer_flow *flow, unsigned int from,
             && !steer_flow_get(dpif, flow, PMD_ID_NULL, buf, &df))) {
         return false;
     }
-    error = dpif_flow_put(dpif, DPIF_FP_CREATE, df.key, df.key_len, df.mask,
-                          df.mask_len, df.actions, df.actions_len,
-                          &flow->ufid, to, NULL);
+    op = (struct dpif_op) {
+        .type = DPIF_OP_FLOW_PUT,
+        .flow_put = {
+            .flags = DPIF_FP_CREATE,
+            .key = df.key, .key_len = df.key_len,
+            .mask = df.mask, .mask_len = df.mask_len,
+            .actions = df.actions, .actions_len = df.actions_len,
+            .ufid = &flow->ufid,
+            .pmd_id = to,
+        },
+    };
+    error = steer_warm_operate(dpif, &op);
     if (error) {
         stats.failed += error != EEXIST;
         return false;

@@ -15,6 +15,7 @@
 #include "datapath-hooks/steering/steer-dp.h"
 #include "datapath-hooks/steering/steer-warm.h"
 #include "dpif.h"
+#include "openvswitch/poll-loop.h"
 #include "smap.h"
 
 /* As last configured; main thread. */
@@ -31,13 +32,33 @@ steer_is_netdev_datapath(const struct dpif *dpif)
     return !strcmp(type, "netdev") || !strcmp(type, "dummy");
 }
 
-/* Sets or clears what steering hooks in the packet path. */
-void
-steer_hooks_set(bool on)
+/* Packet-path hooks are set. */
+static bool hooks_on;
+
+/* They are to be cleared as soon as no virtual queue is left: only our
+ * rxq_recv knows how to receive from one. */
+static bool hooks_going;
+
+static void
+steer_hooks_apply(bool on)
 {
     EXT_HOOK_SET(rxq_recv, on ? steer_rxq_recv : NULL);
     EXT_HOOK_SET(send, on ? steer_send : NULL);
     EXT_HOOK_SET(upcall, on ? steer_upcall : NULL);
+    hooks_on = on;
+    hooks_going = false;
+}
+
+/* Sets what steering hooks in the packet path, or clears it once that can be
+ * done.  Main thread. */
+void
+steer_hooks_set(bool on)
+{
+    if (on) {
+        steer_hooks_apply(true);
+    } else {
+        hooks_going = hooks_on;
+    }
     steer_ports_set_virtual(on ? settings.n_pmds : 0);
 }
 
@@ -51,9 +72,6 @@ steer_dpif_config(const struct dpif *dpif, const struct smap *cfg)
     if (steer_settings_parse(&settings, cfg) || settings_changed) {
         settings_changed = false;
         steer_agent_configure(&settings);
-        if (settings.mode != STEER_OFF) {
-            steer_ports_set_virtual(settings.n_pmds);
-        }
     }
 }
 
@@ -94,6 +112,13 @@ void
 steer_run(void)
 {
     steer_agent_run();
+    if (hooks_going) {
+        if (steer_ports_have_virtual()) {
+            poll_immediate_wake();
+        } else {
+            steer_hooks_apply(false);
+        }
+    }
 }
 
 void
@@ -117,8 +142,6 @@ steer_set(const char *key, const char *value)
 
     if (!error) {
         steer_agent_configure(&settings);
-        steer_ports_set_virtual(settings.mode != STEER_OFF
-                                ? settings.n_pmds : 0);
     }
     return error;
 }

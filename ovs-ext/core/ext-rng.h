@@ -107,15 +107,16 @@ ext_rng_normal(struct ext_rng *r)
     return sqrt(-2.0 * log(u)) * cos(2.0 * M_PI * v);
 }
 
-/* Nearly standard normal in a tenth of the time, without libm: 64 coin flips
- * and a uniform to fill the gaps between their sums.  Tails end at 8. */
+/* Nearly standard normal in a tenth of the time, without libm: the sum of four
+ * uniforms.  Its tails end at 3.46. */
 static inline double
 ext_rng_normal_fast(struct ext_rng *r)
 {
-    double u = (ext_rng_next(r) >> 40) * 0x1.0p-24;
+    uint64_t x = ext_rng_next(r);
+    int32_t sum = ((x & 0xffff) + (x >> 16 & 0xffff) + (x >> 32 & 0xffff)
+                   + (x >> 48));
 
-    return (__builtin_popcountll(ext_rng_next(r)) - 32 + u - 0.5)
-           * 0.249352;         /* 1 / sqrt(16 + 1/12) */
+    return (sum - 2 * 65535) * 2.6429153e-5;    /* 1 / sqrt(65536^2 / 3) */
 }
 
 #endif /* ext-rng.h */

@@ -7,8 +7,8 @@
 /* Simulator of a software switch under steering
  * ==============================================
  *
- * A fluid model in steps of SIM_STEP_S within each tick.  It knows what decides
- * whether a steering policy is good:
+ * A fluid model in steps of SIM_STEP_S within each tick.  It knows what makes
+ * the difference between steering policies:
  *
  *   - each core has a descriptor ring that overflows, and serves batches: a
  *     batch of n packets costs 'batch_ns' + n * 'packet_ns';

@@ -181,7 +181,8 @@ rel(const struct cand_search *s, double x)
     return r < -8 ? -8 : r > 8 ? 8 : r;
 }
 
-/* Features shared by all candidates of a step. */
+/* Features of the state as a whole.  Only no-op has them: they would be the
+ * same for all moves, and only differences of scores count. */
 struct shared {
     float mean, max, min, cores, count, noise;
     uint8_t argmax, argmin;
@@ -207,9 +208,9 @@ cand_features(struct cand_search *s, size_t i, const struct shared *sh,
     x[STEER_F_DST][i] = MIN(ld, 4);
     x[STEER_F_SRC_REL][i] = rel(s, ls - m);
     x[STEER_F_DST_REL][i] = rel(s, ld - m);
-    x[STEER_F_MEAN][i] = sh->mean;
-    x[STEER_F_MAX_REL][i] = sh->max;
-    x[STEER_F_MIN_REL][i] = sh->min;
+    x[STEER_F_MEAN][i] = noop ? sh->mean : 0;
+    x[STEER_F_MAX_REL][i] = noop ? sh->max : 0;
+    x[STEER_F_MIN_REL][i] = noop ? sh->min : 0;
     x[STEER_F_BUCKET][i] = rel(s, l);
     x[STEER_F_BUCKET_NEWS][i] = noop ? 0 : rel(s, v->bcur[c->bucket] - l);
     x[STEER_F_SRC_AFTER][i] = rel(s, as - m);
@@ -226,9 +227,9 @@ cand_features(struct cand_search *s, size_t i, const struct shared *sh,
     x[STEER_F_FLOWS][i] = noop || !b->flows ? 0
         : (32 - __builtin_clz(b->flows)) / 16.0;
     x[STEER_F_RSSPP][i] = by_rsspp;
-    x[STEER_F_CORES][i] = sh->cores;
-    x[STEER_F_COUNT][i] = sh->count;
-    x[STEER_F_NOISE][i] = sh->noise;
+    x[STEER_F_CORES][i] = noop ? sh->cores : 0;
+    x[STEER_F_COUNT][i] = noop ? sh->count : 0;
+    x[STEER_F_NOISE][i] = noop ? sh->noise : 0;
     x[STEER_F_NOOP][i] = noop;
 }
 
@@ -248,7 +249,7 @@ cand_shared(const struct cand_search *s)
     sh.min = rel(s, s->mean - s->load[sh.argmin]);
     sh.cores = log2(v->n_part ? v->n_part : 1) / 6;
     sh.count = MIN(s->n_chosen, 64) / 16.0;
-    sh.noise = rel(s, s->noise);
+    sh.noise = rel(s, 10 * s->noise);
     return sh;
 }
 
@@ -258,10 +259,12 @@ cand_generate(struct cand_search *s)
     const struct steer_view *v = s->v;
     uint8_t src[CAND_SRC], dst[CAND_DST];
     struct shared sh = cand_shared(s);
+    size_t most = v->n_part < 4 ? STEER_BATCH - 1 - 4 * (v->n_part - 1)
+                                : CAND_RSSPP;
     size_t n_rsspp = 0;
 
     s->n = 0;
-    for (size_t i = 0; i < s->n_rsspp && n_rsspp < CAND_RSSPP; i++) {
+    for (size_t i = 0; i < s->n_rsspp && n_rsspp < most; i++) {
         const struct steer_move *m = &s->rsspp[i];
 
         if (v->st->buckets[m->bucket].ticks_since_move >= CAND_REST
@@ -312,6 +315,18 @@ cand_generate(struct cand_search *s)
     s->cand[s->n] = (struct cand) { UINT32_MAX, sh.argmax, sh.argmin };
     cand_features(s, s->n, &sh, true, false);
     s->n++;
+}
+
+bool
+cand_still_ok(const struct cand_search *s, size_t i)
+{
+    const struct cand *c = &s->cand[i];
+    double was = s->batch.x[STEER_F_SRC][i] - s->batch.x[STEER_F_DST][i];
+
+    /* The network scored the pair as it was.  That still says something while
+     * most of the difference is left. */
+    return (s->load[c->from] - s->load[c->to] > CAND_STALE * was
+            && cand_ok(s, c->bucket, c->from, c->to));
 }
 
 void

@@ -30,8 +30,11 @@
 #define CAND_SRC 4          /* Sources looked at in a step. */
 #define CAND_DST 3          /* Destinations for each of them. */
 #define CAND_REST 2         /* Ticks that a moved bucket stays at least. */
-#define CAND_MIN_GAIN 0.004 /* Share of a core's capacity. */
-#define CAND_RSSPP 8        /* Moves of RSS++ looked at in a step. */
+#define CAND_MIN_GAIN 0.0005 /* Share of a core's capacity. */
+#define CAND_STALE 0.5      /* Part of two cores' difference that must be left
+                             * for a score to hold after other moves. */
+#define CAND_RSSPP 10       /* Moves of RSS++ looked at in a step; in one with
+                             * few cores, as many as there is room for. */
 
 struct cand {
     uint32_t bucket;
@@ -72,6 +75,10 @@ void cand_start(struct cand_search *, struct steer_view *, double noise,
 /* Generates the candidates of one step and their features in 'batch'.  The
  * last candidate (index n - 1) is no-op. */
 void cand_generate(struct cand_search *);
+
+/* Whether candidate 'i' (not no-op) is still allowed and of use after other
+ * moves of the step have been done. */
+bool cand_still_ok(const struct cand_search *, size_t i);
 
 /* Does candidate 'i' on the virtual state. */
 void cand_apply(struct cand_search *, size_t i);

@@ -86,12 +86,18 @@ steer_view_rescale(const struct steer_view *v, double load,
  * of constant time for a given 'n'. */
 void steer_sort(struct steer_item *items, struct steer_item *tmp, size_t n);
 
-/* A key for steer_sort() out of a load >= 0. */
+/* A key for steer_sort() out of a load: exponents from 2^-20 (less is 0) to
+ * 2^11, relative precision 2^-9. */
+#define STEER_KEY_BITS 14
 static inline uint32_t
 steer_sort_key(float load)
 {
-    union { float f; uint32_t u; } x = { .f = load > 0 ? load : 0 };
-    return x.u >> 7;            /* 24 bits: relative precision 2^-16. */
+    union { float f; uint32_t u; } x = { .f = load };
+    uint32_t base = (127 - 20) << 9;
+
+    return (!(load > 0x1p-20f) ? 0
+            : load >= 2048 ? (1u << STEER_KEY_BITS) - 1
+            : (x.u >> 14) - base);
 }
 
 struct steer_policy_class {

@@ -5,9 +5,10 @@
  * load and puts each on the least loaded core that may have it.  At most
  * 4/3 - 1/(3m) of the best possible maximum with m equal cores.
  *
- * Packing from scratch would rename cores at whim.  So bins are matched to
- * present owners by the load that can stay, and a plan is carried out only
- * when it lowers the greatest load by LPT_MIN_GAIN.  All the same it moves
+ * Packing from scratch would rename cores at whim.  So a packing in which
+ * buckets stay where they fit is preferred where it is as good; else bins are
+ * matched to present owners by the load that can stay.  A plan is carried out
+ * only when it lowers the greatest load by LPT_MIN_GAIN.  All the same it moves
  * much more than the other policies: it is a reference for the balance that
  * can be reached, not for daily use. */
 
@@ -19,12 +20,18 @@
 
 #include "util.h"
 
-#define LPT_MIN_GAIN 0.01       /* Of load, to act at all. */
+#define LPT_MIN_GAIN 0.02       /* Of load, to act at all. */
 
 struct lpt_policy {
     struct steer_policy up;
     uint8_t *bin;               /* By position in the sorted list. */
     size_t alloc;
+
+    /* Moves of the latest plan, done from 'next' on.  A plan that exceeds the
+     * moves allowed in a tick is finished before another one is made: half of
+     * a re-packing is worse than none. */
+    struct steer_move *todo;
+    size_t n_todo, next;
 };
 
 struct lpt_plan {
@@ -49,15 +56,26 @@ lpt_destroy(struct steer_policy *p_)
     struct lpt_policy *p = CONTAINER_OF(p_, struct lpt_policy, up);
 
     free(p->bin);
+    free(p->todo);
     free(p);
 }
 
+static void
+lpt_reset(struct steer_policy *p_)
+{
+    struct lpt_policy *p = CONTAINER_OF(p_, struct lpt_policy, up);
+
+    p->n_todo = p->next = 0;
+}
+
 /* Assigns each of the 'n' sorted buckets to a bin.  Bins start with the load
- * that cannot move. */
+ * that cannot move.  If 'sticky', a bucket stays with its core as long as that
+ * is not filled beyond the mean. */
 static void
 lpt_pack(struct lpt_policy *p, struct steer_view *v, struct lpt_plan *plan,
-         size_t n)
+         size_t n, bool sticky)
 {
+    memset(plan, 0, sizeof *plan);
     for (size_t c = 0; c < v->n_cores; c++) {
         plan->load[c] = v->pred[c];
         plan->may[c] = v->part;
@@ -74,6 +92,10 @@ lpt_pack(struct lpt_policy *p, struct steer_view *v, struct lpt_plan *plan,
         uint64_t may = steer_view_allowed(v, b);
         int best = own;
 
+        if (sticky && plan->load[own] + v->bpred[b] <= v->mean_pred + 1e-6
+            && ((may >> own) & 1)) {
+            may = UINT64_C(1) << own;
+        }
         for (uint64_t set = may; set; set &= set - 1) {
             int c = __builtin_ctzll(set);
 
@@ -84,7 +106,8 @@ lpt_pack(struct lpt_policy *p, struct steer_view *v, struct lpt_plan *plan,
         }
         plan->load[best] += steer_view_rescale(v, v->bpred[b], own, best);
         plan->stay[best][own] += v->bpred[b];
-        plan->may[best] &= may | (UINT64_C(1) << best);
+        plan->may[best] &= (steer_view_allowed(v, b)
+                            | (UINT64_C(1) << best));
         p->bin[i] = best;
     }
 }
@@ -153,23 +176,34 @@ lpt_match(struct steer_view *v, struct lpt_plan *plan, const double fixed[])
     }
 }
 
-static size_t
-lpt_decide(struct steer_policy *p_, struct steer_view *v,
-           struct steer_move *moves, size_t max_moves)
+static double
+lpt_max(const struct steer_view *v, const double load[])
 {
-    struct lpt_policy *p = CONTAINER_OF(p_, struct lpt_policy, up);
+    double max = 0;
+
+    for (size_t c = 0; c < v->n_cores; c++) {
+        if ((v->part >> c) & 1) {
+            max = MAX(max, load[c]);
+        }
+    }
+    return max;
+}
+
+/* Makes a plan, if one is worth it. */
+static void
+lpt_replan(struct lpt_policy *p, struct steer_view *v)
+{
     struct lpt_plan plan;
     double fixed[STEER_MAX_CORES];
-    double before = 0, after = 0;
-    size_t n = 0, n_moves = 0;
+    double before, after;
+    size_t n = 0;
 
-    p_->explain.decided_by = STEER_BY_LPT;
-    p_->explain.reason = "re-packing would gain too little";
     if (v->n_list > p->alloc) {
         p->bin = xrealloc(p->bin, v->n_list);
+        p->todo = xrealloc(p->todo, v->n_list * sizeof *p->todo);
         p->alloc = v->n_list;
     }
-    memset(&plan, 0, sizeof plan);
+    p->n_todo = p->next = 0;
     memcpy(fixed, v->pred, sizeof fixed);
     for (size_t i = 0; i < v->n_list; i++) {
         uint32_t b = v->list[i];
@@ -181,36 +215,72 @@ lpt_decide(struct steer_policy *p_, struct steer_view *v,
         }
     }
     steer_sort(v->items, v->items2, n);
-    lpt_pack(p, v, &plan, n);
-    for (size_t c = 0; c < v->n_cores; c++) {
-        if ((v->part >> c) & 1) {
-            before = MAX(before, v->pred[c]);
-            after = MAX(after, plan.load[c]);
-        }
-    }
+    before = lpt_max(v, v->pred);
+    lpt_pack(p, v, &plan, n, false);
+    after = lpt_max(v, plan.load);
     if (after > before - LPT_MIN_GAIN) {
-        return 0;
+        return;
     }
-
-    lpt_match(v, &plan, fixed);
-    for (size_t i = 0; i < n && n_moves < max_moves; i++) {
+    lpt_pack(p, v, &plan, n, true);
+    if (lpt_max(v, plan.load) > after + LPT_MIN_GAIN / 4) {
+        lpt_pack(p, v, &plan, n, false);
+        lpt_match(v, &plan, fixed);
+    }
+    for (size_t i = 0; i < n; i++) {
         uint32_t b = v->items[i].bucket;
         uint16_t from = v->st->buckets[b].core;
         uint16_t to = plan.label[p->bin[i]];
 
-        if (from != to && ((steer_view_allowed(v, b) >> to) & 1)) {
-            moves[n_moves++] = (struct steer_move) {
+        if (from != to) {
+            p->todo[p->n_todo++] = (struct steer_move) {
                 .bucket = b, .from = from, .to = to, .score = v->bpred[b],
             };
         }
     }
-    p_->explain.reason = "re-packed, longest processing time first";
-    return n_moves;
+}
+
+/* Whether a move planned some ticks ago is still possible. */
+static bool
+lpt_possible(const struct steer_view *v, const struct steer_move *m)
+{
+    const struct steer_bucket *b;
+
+    if (m->bucket >= v->n_buckets || m->to >= v->n_cores) {
+        return false;
+    }
+    b = &v->st->buckets[m->bucket];
+    return (b->core == m->from && b->movable && b->group < v->st->n_groups
+            && m->from < v->n_cores && (v->part >> m->from) & 1
+            && (steer_view_allowed(v, m->bucket) >> m->to) & 1);
+}
+
+static size_t
+lpt_decide(struct steer_policy *p_, struct steer_view *v,
+           struct steer_move *moves, size_t max_moves)
+{
+    struct lpt_policy *p = CONTAINER_OF(p_, struct lpt_policy, up);
+    size_t n = 0;
+
+    p_->explain.decided_by = STEER_BY_LPT;
+    if (p->next >= p->n_todo) {
+        lpt_replan(p, v);
+    }
+    while (p->next < p->n_todo && n < max_moves) {
+        const struct steer_move *m = &p->todo[p->next++];
+
+        if (lpt_possible(v, m)) {
+            moves[n++] = *m;
+        }
+    }
+    p_->explain.reason = n ? "re-packed, longest processing time first"
+                           : "re-packing would gain too little";
+    return n;
 }
 
 const struct steer_policy_class steer_lpt_class = {
     .name = "lpt",
     .create = lpt_create,
     .destroy = lpt_destroy,
+    .reset = lpt_reset,
     .decide = lpt_decide,
 };

@@ -88,7 +88,7 @@ steer_model_format(const struct steer_model *m, uint8_t *data)
     p += HEADER_SIZE;
     p = put_floats(p, m->min, STEER_N_FEATURES);
     p = put_floats(p, m->max, STEER_N_FEATURES);
-    p = put_floats(p, m->skip, STEER_N_WEIGHTS);
+    p = put_floats(p, m->weights, STEER_N_WEIGHTS);
     p = put_floats(p, &m->uncertain, 1);
     p = put_floats(p, &m->drift_limit, 1);
     sha1_bytes(data, p - data, p);
@@ -129,7 +129,7 @@ static char *
 check_numbers(const struct steer_model *m, const char *name)
 {
     for (size_t i = 0; i < STEER_N_WEIGHTS; i++) {
-        float w = m->skip[i];
+        float w = m->weights[i];
 
         if (!isfinite(w)) {
             return xasprintf("%s: weight %"PRIuSIZE" is not a finite number",
@@ -182,7 +182,7 @@ steer_model_parse(const void *data, size_t size, const char *name,
     p += HEADER_SIZE;
     p = get_floats(p, m->min, STEER_N_FEATURES);
     p = get_floats(p, m->max, STEER_N_FEATURES);
-    p = get_floats(p, m->skip, STEER_N_WEIGHTS);
+    p = get_floats(p, m->weights, STEER_N_WEIGHTS);
     p = get_floats(p, &m->uncertain, 1);
     get_floats(p, &m->drift_limit, 1);
     *error = check_numbers(m, name);
@@ -301,10 +301,11 @@ steer_model_init(struct steer_model *m, uint64_t seed)
         }
     }
 
-    m->skip[STEER_F_MAX_GAIN] = 1.0;
-    m->skip[STEER_F_SRC_DROPS] = 0.5;
+    m->skip[STEER_F_SSR_GAIN] = 1.0;
+    m->skip[STEER_F_MAX_GAIN] = 0.3;
     m->skip[STEER_F_AGE] = 0.02;
-    m->skip[STEER_F_NOOP] = 0.06;
+    m->skip[STEER_F_NOISE] = 0.16;
+    m->skip[STEER_F_NOOP] = 0.03;
     m->uncertain = 0.001;
     m->drift_limit = 0.5;
     m->seed = seed;

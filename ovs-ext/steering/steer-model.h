@@ -56,9 +56,11 @@ enum steer_feature {
     STEER_F_DST,            /* Load of the destination core. */
     STEER_F_SRC_REL,        /* Source above mean, rel. */
     STEER_F_DST_REL,        /* Destination above mean, rel. */
-    STEER_F_MEAN,           /* Mean load. */
-    STEER_F_MAX_REL,        /* Most loaded core above mean, rel. */
-    STEER_F_MIN_REL,        /* Mean above least loaded core, rel. */
+    STEER_F_MEAN,           /* No-op only: mean load. */
+    STEER_F_MAX_REL,        /* No-op only: most loaded core above mean,
+                             * rel. */
+    STEER_F_MIN_REL,        /* No-op only: mean above least loaded core,
+                             * rel. */
     STEER_F_BUCKET,         /* Bucket's predicted load, rel. */
     STEER_F_BUCKET_NEWS,    /* Its measured minus predicted load, rel. */
     STEER_F_SRC_AFTER,      /* Source above mean after the move, rel. */
@@ -73,9 +75,11 @@ enum steer_feature {
     STEER_F_AGE,            /* Ticks since the bucket moved / 100, up to 1. */
     STEER_F_FLOWS,          /* log2(1 + flows) / 16. */
     STEER_F_RSSPP,          /* 1 if RSS++ would do this move. */
-    STEER_F_CORES,          /* log2(cores) / 6. */
-    STEER_F_COUNT,          /* Moves already chosen in this tick / 16. */
-    STEER_F_NOISE,          /* Mean change of core loads a tick, rel. */
+    STEER_F_CORES,          /* No-op only: log2(cores) / 6. */
+    STEER_F_COUNT,          /* No-op only: moves already chosen in this tick
+                             * / 16. */
+    STEER_F_NOISE,          /* No-op only: ten times the mean unforeseen
+                             * change of core loads in a tick, rel. */
     STEER_F_NOOP,           /* 1 for doing nothing. */
     STEER_N_FEATURES
 };
@@ -84,16 +88,24 @@ enum steer_feature {
 #define STEER_N_H1 16
 #define STEER_N_H2 8
 
+#define STEER_N_WEIGHTS                                                 \
+    (STEER_N_FEATURES + STEER_N_H1 * STEER_N_FEATURES + STEER_N_H1      \
+     + STEER_N_H2 * STEER_N_H1 + STEER_N_H2 + STEER_N_H2 + 1)
+
 struct steer_model {
-    /* Weights; contiguous floats from 'skip' to 'b3', which the trainer
-     * treats as one vector. */
-    float skip[STEER_N_FEATURES];
-    float w1[STEER_N_H1][STEER_N_FEATURES];
-    float b1[STEER_N_H1];
-    float w2[STEER_N_H2][STEER_N_H1];
-    float b2[STEER_N_H2];
-    float w3[STEER_N_H2];
-    float b3;
+    /* All weights, by name and as the one vector that the trainer sees. */
+    union {
+        float weights[STEER_N_WEIGHTS];
+        struct {
+            float skip[STEER_N_FEATURES];
+            float w1[STEER_N_H1][STEER_N_FEATURES];
+            float b1[STEER_N_H1];
+            float w2[STEER_N_H2][STEER_N_H1];
+            float b2[STEER_N_H2];
+            float w3[STEER_N_H2];
+            float b3;
+        };
+    };
 
     /* Span of each feature in training. */
     float min[STEER_N_FEATURES];
@@ -107,16 +119,6 @@ struct steer_model {
     uint32_t generations;
     char config[92];        /* How it was trained, NUL terminated. */
 };
-
-#define STEER_N_WEIGHTS                                                 \
-    (STEER_N_FEATURES + STEER_N_H1 * STEER_N_FEATURES + STEER_N_H1      \
-     + STEER_N_H2 * STEER_N_H1 + STEER_N_H2 + STEER_N_H2 + 1)
-
-static inline float *
-steer_model_weights(struct steer_model *m)
-{
-    return m->skip;
-}
 
 /* Size of a policy file in bytes. */
 #define STEER_MODEL_FILE_SIZE (128 + 4 * (2 * STEER_N_FEATURES          \
@@ -144,9 +146,9 @@ int steer_model_save(const struct steer_model *, const char *path);
  * only if this build carries none. */
 const struct steer_model *steer_model_default(void);
 
-/* Hand-made starting point of the training: greedy descent of the greater load
- * of each pair of cores, with hidden layers drawn from 'seed' that do not yet
- * contribute. */
+/* Hand-made starting point of the training: greedy descent of the sum of
+ * squared residuals (what RSS++ minimises), with hidden layers drawn from
+ * 'seed' that do not yet contribute. */
 void steer_model_init(struct steer_model *, uint64_t seed);
 
 /* Upper bound of candidates in one batch; a multiple of the vector length. */

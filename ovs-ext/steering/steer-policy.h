@@ -127,7 +127,7 @@ struct steer_weights {
     double switching;
 };
 
-#define STEER_WEIGHTS_DEFAULT { 4.0, 1.0, 1.0, 0.05 }
+#define STEER_WEIGHTS_DEFAULT { 4.0, 1.0, 1.0, 0.5 }
 
 struct steer_config {
     struct steer_weights w;

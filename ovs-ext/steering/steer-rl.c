@@ -33,8 +33,9 @@
 #include "ovs-ext/steering/steer-model.h"
 #include "util.h"
 
-#define RL_MAX_MOVES 64     /* In one tick. */
-#define RL_PER_PASS 4       /* Moves taken from one scoring. */
+#define RL_MAX_MOVES 128    /* In one tick. */
+#define RL_PASSES 8         /* Scorings in one tick. */
+#define RL_PER_PASS 48      /* Moves taken from one scoring. */
 #define RL_OOD_MARGIN 0.25  /* Beyond the trained span, of the span. */
 #define RL_UNEQUAL 0.10     /* Imbalance below which a toss-up is left be. */
 #define RL_LEARN_TICKS 2    /* From a move to its reward. */
@@ -282,15 +283,35 @@ steer_rl_track_span(struct steer_policy *p_, float *min, float *max)
     p->span_max = max;
 }
 
-/* Scores the present candidates and applies up to RL_PER_PASS of them that
- * beat no-op and share no core.  Returns how many. */
+/* Returns the best candidate that has not been 'done' and still makes sense,
+ * SIZE_MAX if none beats no-op by more than 'least'. */
+static size_t
+rl_best(const struct cand_search *s, uint64_t done, float least)
+{
+    const float *score = s->batch.score;
+    size_t noop = s->n - 1, best = SIZE_MAX;
+
+    for (size_t i = 0; i < noop; i++) {
+        if (score[i] - score[noop] > least
+            && (best == SIZE_MAX || score[i] > score[best])
+            && !((done >> i) & 1)
+            && (!done || cand_still_ok(s, i))) {
+            best = i;
+        }
+    }
+    return best;
+}
+BUILD_ASSERT_DECL(STEER_BATCH <= 64);
+
+/* Scores the present candidates and applies, best first, those that beat
+ * no-op, up to RL_PER_PASS.  Returns how many. */
 static size_t
 rl_pass(struct rl_policy *p, struct steer_move *moves, size_t max_moves,
         bool first)
 {
     struct cand_search *s = &p->search;
     struct steer_explain *x = &p->up.explain;
-    uint64_t used = 0;
+    uint64_t done = 0;
     size_t n = 0;
 
     cand_generate(s);
@@ -301,40 +322,26 @@ rl_pass(struct rl_policy *p, struct steer_move *moves, size_t max_moves,
         rl_span(p);
     }
 
-    size_t noop = s->n - 1;
-    float base = s->batch.score[noop];
-    while (n < max_moves && n < RL_PER_PASS) {
-        size_t best = SIZE_MAX;
+    float base = s->batch.score[s->n - 1];
+    if (first) {
+        size_t best = rl_best(s, 0, -FLT_MAX);
 
-        for (size_t i = 0; i < noop; i++) {
-            const struct cand *c = &s->cand[i];
-
-            if (!(((used >> c->from) | (used >> c->to)) & 1)
-                && (best == SIZE_MAX
-                    || s->batch.score[i] > s->batch.score[best])) {
-                best = i;
-            }
+        x->margin = best == SIZE_MAX ? 0 : s->batch.score[best] - base;
+        if (x->margin > 0 && p->up.cfg.learn) {
+            rl_remember(p, best, x->reward);
         }
+    }
+    while (n < max_moves && n < RL_PER_PASS) {
+        size_t best = rl_best(s, done, 0);
+
         if (best == SIZE_MAX) {
             break;
         }
-        float margin = s->batch.score[best] - base;
-        if (first && !n) {
-            x->margin = margin;
-        }
-        if (!(margin > 0)) {
-            break;
-        }
-
-        const struct cand *c = &s->cand[best];
-        used |= UINT64_C(1) << c->from | UINT64_C(1) << c->to;
         moves[n++] = (struct steer_move) {
-            .bucket = c->bucket, .from = c->from, .to = c->to,
-            .score = margin,
+            .bucket = s->cand[best].bucket, .from = s->cand[best].from,
+            .to = s->cand[best].to, .score = s->batch.score[best] - base,
         };
-        if (first && n == 1 && p->up.cfg.learn) {
-            rl_remember(p, best, x->reward);
-        }
+        done |= UINT64_C(1) << best;
         cand_apply(s, best);
     }
     return n;
@@ -351,10 +358,10 @@ rl_decide_net(struct rl_policy *p, struct steer_view *v,
     size_t n = 0;
 
     cand_start(s, v, p->noise.value, p->plan, p->n_plan);
-    for (;;) {
-        size_t got = rl_pass(p, moves + n, max_moves - n, !n);
+    for (int pass = 0; pass < RL_PASSES && n < max_moves; pass++) {
+        size_t got = rl_pass(p, moves + n, max_moves - n, !pass);
 
-        if (!n) {
+        if (!pass) {
             *ood = rl_is_ood(p, s->n - 1);
             *uncertain = (s->n > 1
                           && fabs(p->up.explain.margin) < p->model->uncertain
@@ -362,11 +369,8 @@ rl_decide_net(struct rl_policy *p, struct steer_view *v,
                              + s->batch.x[STEER_F_MIN_REL][s->n - 1]
                              > RL_UNEQUAL);
         }
-        if (!got) {
-            break;
-        }
         n += got;
-        if (n >= max_moves) {
+        if (!got) {
             break;
         }
     }
@@ -392,7 +396,10 @@ rl_outcome(struct rl_policy *p, const struct steer_view *v)
         }
     }
     if (v->n_part) {
-        ext_ewma_update(&p->noise, stray / v->n_part, 0.05);
+        /* A change of traffic is not noise. */
+        double limit = 3 * p->noise.value + 0.005;
+
+        ext_ewma_update(&p->noise, MIN(stray / v->n_part, limit), 0.05);
     }
 }
 

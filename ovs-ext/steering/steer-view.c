@@ -243,45 +243,37 @@ steer_view_imbalance(const struct steer_view *v,
     return v->mean_pred > 1e-9 ? (hi - lo) / v->mean_pred : 0;
 }
 
-/* One pass of a radix sort, on 8 bits from 'shift' up, largest first. */
+/* One pass of a radix sort, on DIGIT bits from 'shift' up, largest first. */
+#define DIGIT 7
+BUILD_ASSERT_DECL(2 * DIGIT == STEER_KEY_BITS);
+
 static void
 radix_pass(const struct steer_item *src, struct steer_item *dst, size_t n,
            int shift)
 {
-    uint32_t pos[256] = { 0 };
+    const uint32_t mask = (1u << DIGIT) - 1;
+    uint32_t pos[1 << DIGIT] = { 0 };
     uint32_t at = 0;
 
     for (size_t i = 0; i < n; i++) {
-        pos[(src[i].key >> shift) & 0xff]++;
+        pos[(src[i].key >> shift) & mask]++;
     }
-    for (int i = 255; i >= 0; i--) {
+    for (int i = mask; i >= 0; i--) {
         uint32_t count = pos[i];
 
         pos[i] = at;
         at += count;
     }
     for (size_t i = 0; i < n; i++) {
-        dst[pos[(src[i].key >> shift) & 0xff]++] = src[i];
+        dst[pos[(src[i].key >> shift) & mask]++] = src[i];
     }
 }
 
 void
 steer_sort(struct steer_item *items, struct steer_item *tmp, size_t n)
 {
-    if (n <= 12) {
-        for (size_t i = 1; i < n; i++) {
-            struct steer_item x = items[i];
-            size_t j = i;
-
-            for (; j > 0 && items[j - 1].key < x.key; j--) {
-                items[j] = items[j - 1];
-            }
-            items[j] = x;
-        }
-        return;
+    if (n > 1) {
+        radix_pass(items, tmp, n, 0);
+        radix_pass(tmp, items, n, DIGIT);
     }
-    radix_pass(items, tmp, n, 0);
-    radix_pass(tmp, items, n, 8);
-    radix_pass(items, tmp, n, 16);
-    memcpy(items, tmp, n * sizeof *items);
 }

@@ -1,0 +1,98 @@
+# Copyright (c) 2026 The ovs-ext authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# "make check" runs the Autotest suite, one file a topic, on the macros of the
+# Open vSwitch tree.  tests/bin/ovs-vswitchd is our daemon under the name that
+# those macros call.
+
+TESTSUITE_AT = \
+	tests/testsuite.at \
+	tests/ext-macros.at \
+	tests/frame.at \
+	tests/unit.at \
+	tests/appctl.at \
+	tests/config.at \
+	tests/steering.at \
+	tests/nic-model.at \
+	tests/failure.at
+
+EXTRA_DIST += \
+	$(TESTSUITE_AT) \
+	tests/atlocal.in \
+	tests/check-ovs.sh \
+	tests/layer-lint.py
+
+# Unit test programs, run by tests/unit.at.  Pure code needs no daemon.
+check_PROGRAMS += \
+	tests/fuzz-policy \
+	tests/test-policy \
+	tests/test-steering
+tests_fuzz_policy_SOURCES = tests/fuzz-policy.c
+tests_fuzz_policy_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_policy_SOURCES = tests/test-policy.c tests/test-steering-util.h
+tests_test_policy_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_steering_SOURCES = tests/test-steering.c tests/test-steering-util.h
+tests_test_steering_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+
+## Autotest suite.
+
+TESTSUITE = tests/testsuite
+AUTOTEST = $(AUTOM4TE) --language=autotest
+OVS_MACROS_AT = \
+	$(OVS_SRCDIR)/tests/ovs-macros.at \
+	$(OVS_SRCDIR)/tests/ovsdb-macros.at \
+	$(OVS_SRCDIR)/tests/ofproto-macros.at
+
+# Ours before Open vSwitch's.
+EXT_AUTOTEST_PATH = $(abs_top_builddir)/tests/bin:$(abs_top_builddir)/tests:$(abs_top_builddir)/utilities:$(abs_top_builddir)/datapath-hooks:$(abs_top_builddir)/datapath-hooks/nic-model:$(OVS_BUILDDIR)/utilities:$(OVS_BUILDDIR)/vswitchd:$(OVS_BUILDDIR)/ovsdb:$(OVS_BUILDDIR)/tests
+
+# Made here and not shipped: it contains Open vSwitch's macros.
+CLEANFILES += $(TESTSUITE) tests/package.m4
+$(TESTSUITE): tests/package.m4 $(TESTSUITE_AT) $(OVS_MACROS_AT)
+	$(AM_V_GEN)$(AUTOTEST) -I tests -I $(srcdir) -I '$(OVS_SRCDIR)' \
+	    -o $@.tmp $(srcdir)/tests/testsuite.at && mv $@.tmp $@
+
+tests/package.m4: $(top_builddir)/config.status
+	@$(MKDIR_P) tests
+	$(AM_V_GEN){ \
+	  echo 'm4_define([AT_PACKAGE_NAME], [$(PACKAGE_NAME)])' && \
+	  echo 'm4_define([AT_PACKAGE_TARNAME], [$(PACKAGE_TARNAME)])' && \
+	  echo 'm4_define([AT_PACKAGE_VERSION], [$(PACKAGE_VERSION)])' && \
+	  echo 'm4_define([AT_PACKAGE_STRING], [$(PACKAGE_STRING)])' && \
+	  echo 'm4_define([AT_PACKAGE_BUGREPORT], [the ovs-ext authors])'; \
+	} > $@
+
+CLEANFILES += tests/bin/ovs-vswitchd
+tests/bin/ovs-vswitchd: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
+	@$(MKDIR_P) tests/bin
+	$(AM_V_GEN)ln -sfn ../../datapath-hooks/ovs-vswitchd-ext$(EXEEXT) $@
+
+DISTCLEANFILES += tests/atconfig tests/atlocal
+
+# TESTSUITEFLAGS as in Open vSwitch: "-j2", "-k steering", "5-9", "-v".
+TESTSUITEFLAGS = -j2
+check-local: $(TESTSUITE) tests/bin/ovs-vswitchd tests/atconfig tests/atlocal \
+		$(check_PROGRAMS) $(check_DATA)
+	$(SHELL) $(TESTSUITE) -C tests \
+	    AUTOTEST_PATH='$(EXT_AUTOTEST_PATH)' $(TESTSUITEFLAGS)
+
+clean-local:
+	test ! -f $(TESTSUITE) || $(SHELL) $(TESTSUITE) -C tests --clean
+	rm -rf tests/bin tests/check-ovs.dir
+
+# Layer rules, see ARCHITECTURE.rst.  "make check" runs it too.
+check-layers:
+	$(PYTHON3_SYS) $(srcdir)/tests/layer-lint.py $(srcdir)
+
+## Open vSwitch's own suite with our daemon in place of stock.
+##
+##   make check-ovs CHECK_OVS_FLAGS="--mode=steering --subset=fast"
+CHECK_OVS_FLAGS = --mode=idle --mode=steering --subset=all
+CHECK_OVS = $(SHELL) $(srcdir)/tests/check-ovs.sh \
+	--ovs-source='$(OVS_SRCDIR)' --ovs-build='$(OVS_BUILDDIR)' \
+	--vswitchd='$(abs_top_builddir)/datapath-hooks/ovs-vswitchd-ext' \
+	--dir='$(abs_top_builddir)/tests/check-ovs.dir'
+check-ovs: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
+	$(CHECK_OVS) $(CHECK_OVS_FLAGS)
+check-fast-ovs: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
+	$(CHECK_OVS) --mode=idle --mode=steering --subset=fast
