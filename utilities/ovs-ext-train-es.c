@@ -12,8 +12,10 @@
  * loss does not drown the others.  Adam takes the step.
  *
  * Everything random comes from (seed, generation, index) and sums are taken in
- * the order of indexes.  So the result depends neither on the number of
- * threads nor on where a training was interrupted and resumed. */
+ * the order of indexes.  What is judged and shipped is a running mean of the
+ * weights, which wander around their optimum.  The result depends neither on
+ * the number of threads nor on where a training was interrupted and
+ * resumed. */
 
 #include <config.h>
 #include "utilities/ovs-ext-train.h"
@@ -42,9 +44,13 @@
 #define ES_BETA1 0.9
 #define ES_BETA2 0.99
 #define ES_EVERY 25             /* Generations between checkpoints. */
-#define ES_JUDGES 16            /* Scenarios that judge progress. */
+#define ES_JUDGES 32            /* Scenarios that judge progress. */
+#define ES_CLIP 0.1             /* A scenario counts for no more than this. */
+#define ES_AVERAGE 0.05         /* Weight of the newest generation in the
+                                 * running mean of weights, which is what is
+                                 * judged and shipped. */
 
-#define CKPT_MAGIC "OVSXCKP1"
+#define CKPT_MAGIC "OVSXCKP2"
 
 /* What a checkpoint holds; plain bytes, for the machine that wrote it. */
 struct es_state {
@@ -52,8 +58,9 @@ struct es_state {
     uint64_t seed;
     uint32_t generation;
     uint32_t pairs, scenarios;
-    float best_reward;          /* Of the judges. */
+    float best_gain;            /* Of the judges. */
     float theta[STEER_N_WEIGHTS];
+    float mean[STEER_N_WEIGHTS]; /* Running mean of theta. */
     float best[STEER_N_WEIGHTS];
     float m[STEER_N_WEIGHTS], v[STEER_N_WEIGHTS];
     uint8_t digest[SHA1_DIGEST_SIZE];
@@ -215,6 +222,7 @@ es_step(struct es *es, const double *fitness)
         double m = es->s.m[j] / (1 - pow(ES_BETA1, t));
         double v = es->s.v[j] / (1 - pow(ES_BETA2, t));
         es->s.theta[j] += ES_RATE * es_sigma(j) * m / (sqrt(v) + 1e-8);
+        es->s.mean[j] += ES_AVERAGE * (es->s.theta[j] - es->s.mean[j]);
     }
 }
 
@@ -265,12 +273,16 @@ judge_job(void *judge_, size_t i)
 
 struct verdict {
     double reward, heldout;     /* Mean rewards. */
+    double gain;                /* Mean clipped gain on rsspp. */
     double moves;               /* A second. */
     double imbalance;
 };
 
+/* Stores the rewards of rsspp in 'base' if 'policy' is that, otherwise
+ * compares with it. */
 static struct verdict
-es_judge(struct es *es, const char *policy, const float *theta)
+es_judge(struct es *es, const char *policy, const float *theta,
+         double base[ES_JUDGES])
 {
     struct judge j = { .es = es, .policy = policy, .theta = theta };
     struct verdict v = { .reward = 0 };
@@ -286,6 +298,14 @@ es_judge(struct es *es, const char *policy, const float *theta)
         const struct sim_result *r = &j.results[k];
 
         *(k < ES_JUDGES ? &v.reward : &v.heldout) += r->reward / ES_JUDGES;
+        if (k < ES_JUDGES && !theta) {
+            base[k] = r->reward;
+        } else if (k < ES_JUDGES) {
+            double gain = r->reward - base[k];
+
+            gain = gain < -ES_CLIP ? -ES_CLIP : MIN(gain, ES_CLIP);
+            v.gain += gain / ES_JUDGES;
+        }
         v.moves += r->moves_per_s / es->n_scenarios;
         v.imbalance += r->imbalance / es->n_scenarios;
     }
@@ -415,7 +435,7 @@ curve_open(struct es *es)
         }
         if (!es->opt->resume) {
             fputs("# generation reward heldout moves/s imbalance "
-                  "rsspp_reward rsspp_heldout rsspp_moves/s\n", es->dat);
+                  "rsspp_reward rsspp_heldout rsspp_moves/s gain\n", es->dat);
         }
         free(path);
     }
@@ -460,8 +480,9 @@ es_init(struct es *es, const struct train_options *opt)
     es->s.seed = opt->seed;
     es->s.pairs = pairs;
     es->s.scenarios = opt->scenarios;
-    es->s.best_reward = -HUGE_VALF;
+    es->s.best_gain = -HUGE_VALF;
     memcpy(es->s.theta, es->base.weights, sizeof es->s.theta);
+    memcpy(es->s.mean, es->base.weights, sizeof es->s.mean);
     memcpy(es->s.best, es->base.weights, sizeof es->s.best);
     es->scenarios = xcalloc(MAX(opt->scenarios, 2 * ES_JUDGES),
                             sizeof *es->scenarios);
@@ -484,9 +505,10 @@ es_progress(struct es *es, const struct verdict *v, const struct verdict *r)
         progress("train", es->s.generation, es->opt->generations, note);
     }
     if (es->dat) {
-        fprintf(es->dat, "%"PRIu32" %.6f %.6f %.2f %.4f %.6f %.6f %.2f\n",
+        fprintf(es->dat,
+                "%"PRIu32" %.6f %.6f %.2f %.4f %.6f %.6f %.2f %.6f\n",
                 es->s.generation, v->reward, v->heldout, v->moves,
-                v->imbalance, r->reward, r->heldout, r->moves);
+                v->imbalance, r->reward, r->heldout, r->moves, v->gain);
         fflush(es->dat);
     }
 }
@@ -500,17 +522,18 @@ train_run(const struct train_options *opt)
     es_init(&es, opt);
     curve_open(&es);
 
-    struct verdict rsspp = es_judge(&es, "rsspp", NULL);
+    double base[ES_JUDGES];
+    struct verdict rsspp = es_judge(&es, "rsspp", NULL, base);
     for (;;) {
         bool last = (es.s.generation >= opt->generations
                      || (end && time(NULL) >= end));
 
         if (last || es.s.generation % ES_EVERY == 0) {
-            struct verdict v = es_judge(&es, "rl", es.s.theta);
+            struct verdict v = es_judge(&es, "rl", es.s.mean, base);
 
-            if (v.reward > es.s.best_reward) {
-                es.s.best_reward = v.reward;
-                memcpy(es.s.best, es.s.theta, sizeof es.s.best);
+            if (v.gain > es.s.best_gain) {
+                es.s.best_gain = v.gain;
+                memcpy(es.s.best, es.s.mean, sizeof es.s.best);
             }
             es_progress(&es, &v, &rsspp);
             es_checkpoint(&es);

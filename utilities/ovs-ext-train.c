@@ -76,7 +76,7 @@ usage(void)
            "  init               write the untrained starting point\n"
            "\nTraining:\n"
            "  --seed=N           of everything random (default: 1)\n"
-           "  --generations=N    length of the training (default: 600)\n"
+           "  --generations=N    length of the training (default: 150)\n"
            "  --minutes=M        stop early after M minutes\n"
            "  --pairs=N          antithetic pairs a generation (16)\n"
            "  --scenarios=N      scenarios a generation (12)\n"
@@ -212,7 +212,7 @@ args_init(struct args *a)
 
     memset(a, 0, sizeof *a);
     a->train.seed = 1;
-    a->train.generations = 600;
+    a->train.generations = 150;
     a->train.threads = n_cpus > 0 ? n_cpus : 1;
     a->train.pairs = 16;
     a->train.scenarios = 12;

@@ -98,7 +98,12 @@ extnic_clock_gap__(uint64_t now, uint64_t last)
 
     if (last && off > 0 && t->polls
         && (pushed || (!slept && off > extnic_clock.gap))) {
-        add_pause(now, off < now - last ? off : now - last);
+        uint64_t gap = now - last;
+
+        /* What little remains of a gap that was mostly off the CPU is cold
+         * caches and the kernel's work, not the switch's. */
+        add_pause(now, pushed && off > gap / 2 ? gap
+                       : off < gap ? (uint64_t) off : gap);
     }
     t->off_cpu = off_cpu;
     t->involuntary = usage.ru_nivcsw;

@@ -14,7 +14,7 @@
 #include "datapath-hooks/nic-model/extnic-flow.h"
 
 #define WAIT_US 10
-#define WAIT_MAX 2000           /* Times WAIT_US: 20 ms and more. */
+#define WAIT_MAX 10000          /* Times WAIT_US: 100 ms and more. */
 
 /* Gives a published map its first position, one that no queue has claimed,
  * unless another thread does so first.  Returns it. */

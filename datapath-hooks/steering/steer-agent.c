@@ -93,10 +93,13 @@ steer_agent_warm_move(struct steer_agent *a, const struct steer_port *port,
                       uint32_t bucket, const struct steer_move *m,
                       int *budget) OVS_REQUIRES(steer_mutex)
 {
-    int n = steer_warm_bucket(port, bucket,
+    int n = 0;
+
+    if (a->settings.warm) {
+        n = steer_warm_bucket(port, bucket,
                               a->obs.cores[m->from].pmd->core_id,
                               a->obs.cores[m->to].pmd->core_id, *budget);
-
+    }
     if (n < 0) {
         *budget = 0;
         a->n_cold++;
@@ -282,7 +285,7 @@ steer_agent_hand_off(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
 static void
 steer_agent_churn(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
 {
-    long long int deadline = time_usec() + a->settings.tick_ms * 1000 / 2;
+    long long int deadline = time_usec() + a->settings.tick_ms * 900;
 
     while (a->churn && time_usec() < deadline) {
         struct steer_request requests[STEER_TICK_MOVES];
@@ -291,10 +294,12 @@ steer_agent_churn(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
 
         steer_moves_run();
         LIST_FOR_EACH (port, node, &steer_ports) {
-            for (int i = 0; port->ready && i < 16; i++) {
-                uint32_t b = random_range(port->n_buckets);
-                uint16_t q = random_range(port->n_real + port->n_virtual);
+            /* All of a batch to one queue: a queue that parks gives none. */
+            uint16_t q = random_range(MAX(port->n_real + port->n_virtual, 1));
+            uint32_t b = random_range(MAX(port->n_buckets, 1));
 
+            for (uint32_t i = 0; port->ready && i < port->n_buckets; i++) {
+                b = (b + 1) % port->n_buckets;
                 if (n < MIN(STEER_TICK_MOVES, a->churn)
                     && !port->moving[b] && port->owner[b] != q) {
                     requests[n].port = port;
@@ -442,6 +447,7 @@ steer_agent_apply(const struct steer_settings *s)
 {
     double cycles_us = rte_get_tsc_hz() / 1e6;
 
+    atomic_store_relaxed(&steer_park_limit, s->park);
     atomic_store_relaxed(&steer_grace_cycles,
                          (uint64_t) ((s->settle_us + s->tx_flush_us)
                                      * cycles_us));
@@ -460,9 +466,6 @@ steer_agent_configure(const struct steer_settings *s)
 
     ovs_mutex_lock(&steer_mutex);
     old_mode = a->settings.mode;
-    if (s->park != steer_park_size && !agent_running) {
-        steer_moves_set_park(s->park);
-    }
     steer_settings_copy(&a->settings, s);
     steer_agent_apply(s);
     if (s->mode != STEER_OFF) {

@@ -64,6 +64,7 @@ steer_settings_init(struct steer_settings *s)
     s->park = 2048;
     s->settle_us = 20;
     s->learn = true;
+    s->warm = true;
     s->seed = 1;
     s->n_pmds = 1;
 }
@@ -191,13 +192,8 @@ steer_settings_set(struct steer_settings *s, const char *key,
         return steer_parse_uint(STEER_KEY"-max-moves", value, 0, 1000000,
                                 &s->max_moves);
     } else if (!strcmp(key, "park")) {
-        unsigned int park = 0;
-        char *error = steer_parse_uint(STEER_KEY"-park", value, 128,
-                                       STEER_PARK_MAX, &park);
-        if (!error) {
-            s->park = ROUND_UP_POW2(park);
-        }
-        return error;
+        return steer_parse_uint(STEER_KEY"-park", value, 128, STEER_PARK_MAX,
+                                &s->park);
     } else if (!strcmp(key, "settle")) {
         return steer_parse_uint(STEER_KEY"-settle", value, 0, 100000,
                                 &s->settle_us);
@@ -206,6 +202,8 @@ steer_settings_set(struct steer_settings *s, const char *key,
                                 &s->seed);
     } else if (!strcmp(key, "learn")) {
         return steer_parse_bool(STEER_KEY"-learn", value, &s->learn);
+    } else if (!strcmp(key, "warm")) {
+        return steer_parse_bool(STEER_KEY"-warm", value, &s->warm);
     } else if (!strcmp(key, "weights")) {
         return steer_parse_weights(STEER_KEY"-weights", value, &s->weights);
     } else if (!strcmp(key, "policy")) {
@@ -248,6 +246,7 @@ steer_settings_forget(struct steer_settings *s, const struct smap *cfg)
     FORGET("-park", park);
     FORGET("-settle", settle_us);
     FORGET("-learn", learn);
+    FORGET("-warm", warm);
     FORGET("-seed", seed);
 #undef FORGET
     if (!smap_get(cfg, STEER_KEY"-policy")) {
@@ -304,7 +303,8 @@ steer_settings_parse(struct steer_settings *s, const struct smap *cfg)
                || memcmp(&old.weights, &s->weights, sizeof s->weights)
                || old.max_moves != s->max_moves || old.park != s->park
                || old.settle_us != s->settle_us || old.learn != s->learn
-               || old.seed != s->seed || old.tx_flush_us != s->tx_flush_us
+               || old.seed != s->seed || old.warm != s->warm
+               || old.tx_flush_us != s->tx_flush_us
                || old.n_pmds != s->n_pmds || old.auto_lb != s->auto_lb);
     steer_settings_destroy(&old);
     return changed;

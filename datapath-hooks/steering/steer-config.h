@@ -35,6 +35,7 @@ struct steer_settings {
     unsigned int park;          /* ext-steering-park, packets a move. */
     unsigned int settle_us;     /* ext-steering-settle */
     bool learn;                 /* ext-steering-learn */
+    bool warm;                  /* ext-steering-warm */
     unsigned int seed;          /* ext-steering-seed */
     unsigned int tx_flush_us;   /* OVS's own tx-flush-interval. */
     unsigned int n_pmds;        /* Bits in OVS's own pmd-cpu-mask. */

@@ -56,7 +56,8 @@ steer_debug_move(const char *name, const char *bucket_s, const char *queue_s)
             &req.port->rxqs[req.port->owner[req.bucket]]->pmd, &from);
         atomic_read_relaxed(&req.port->rxqs[queue]->pmd, &to);
         if (from != UINT16_MAX && to != UINT16_MAX
-            && steer_agent.settings.mode != STEER_OFF) {
+            && steer_agent.settings.mode != STEER_OFF
+            && steer_agent.settings.warm) {
             steer_warm_run();
             steer_warm_bucket(req.port, req.bucket, steer_pmds[from].core_id,
                               steer_pmds[to].core_id, INT_MAX);

@@ -67,7 +67,9 @@ enum {
     STEER_MAX_BUCKETS = 512,    /* Largest RETA steered. */
     STEER_MAX_QUEUES = 128,     /* Rx queues of one port, virtual included. */
     STEER_MAX_MOVES = 64,       /* Moves in flight, all ports. */
-    STEER_PARK_MAX = 16384,     /* Largest park, packets. */
+    STEER_PARK_CAPACITY = 16384, /* Room of a park, packets... */
+    STEER_PARK_MAX = 8192,      /* ...and its largest limit: the rest is for
+                                 * what a ring still holds. */
     STEER_HANDOFF_RING = 2048,  /* Packets in a virtual queue. */
     STEER_HANDOFF_BUCKETS = 128 /* Buckets of a port without a RETA. */
 };
@@ -123,6 +125,7 @@ steer_ctr64_get(const steer_ctr64 *ctr)
 
 /* Counters of a core since it started; every member written by its PMD. */
 struct steer_pmd_counters {
+    steer_ctr64 polls;          /* Of any rx queue. */
     steer_ctr64 packets;        /* Received and processed. */
     steer_ctr64 preempted;      /* Bursts too long to be work alone. */
 
@@ -291,6 +294,8 @@ struct steer_transit {
     struct steer_rxq *disp_q;   /* Handoff: the real queue that dispatches. */
     uint32_t old_seq, new_seq;  /* 'seq' to see acknowledged. */
     long long int started;      /* time_usec(). */
+    uint64_t started_tsc;
+    uint64_t old_polls;         /* 'polls' of the old queue's core. */
 
     /* Written by the pmd of 'old_q' (of 'disp_q' for handoff). */
     bool targeted;              /* 'target' holds. */
@@ -301,10 +306,11 @@ struct steer_transit {
     /* Written by the pmd of 'new_q' (of 'disp_q' for handoff). */
     ATOMIC(bool) released;      /* Parked packets have begun to flow. */
     ATOMIC(bool) called_off;    /* Handoff: went back to 'old_q'. */
+    ATOMIC(uint64_t) done_tsc;
     ATOMIC(bool) done;          /* Release: park empty, move over. */
     steer_ctr32 parked;         /* Packets that were parked. */
     uint32_t head, tail;        /* Of 'fifo'; free running. */
-    struct dp_packet **fifo;    /* 'steer_park_size' entries, preallocated. */
+    struct dp_packet **fifo;    /* STEER_PARK_CAPACITY entries. */
 };
 
 /* What the agent wants moved. */
@@ -323,18 +329,17 @@ struct steer_move_stats {
     uint64_t reta_errors;
     uint64_t parked;            /* Packets. */
     uint64_t parked_max;        /* Of one move. */
-    uint64_t usec, usec_max;    /* From start to finish. */
+    uint64_t cycles, cycles_max; /* TSC, from start to finish. */
 };
 
 void steer_moves_init(void);
-void steer_moves_set_park(uint32_t packets) OVS_REQUIRES(steer_mutex);
 size_t steer_moves_start(const struct steer_request *, size_t n)
     OVS_REQUIRES(steer_mutex);
 bool steer_moves_run(void) OVS_REQUIRES(steer_mutex);
 const struct steer_move_stats *steer_moves_stats(void);
 
 extern struct steer_transit steer_transits[STEER_MAX_MOVES];
-extern uint32_t steer_park_size;        /* Power of two; set while off. */
+extern steer_ctr32 steer_park_limit;    /* Packets; main thread. */
 extern steer_ctr64 steer_grace_cycles;  /* Main thread; TSC cycles. */
 
 static inline enum steer_phase
@@ -357,7 +362,8 @@ steer_park_count(const struct steer_transit *move)
 static inline bool
 steer_park_full(const struct steer_transit *move)
 {
-    return steer_park_count(move) + NETDEV_MAX_BURST > steer_park_size;
+    return (steer_park_count(move) + NETDEV_MAX_BURST
+            > steer_ctr32_get(&steer_park_limit));
 }
 
 void steer_park_push(struct steer_pmd *, struct steer_transit *,

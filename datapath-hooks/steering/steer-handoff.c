@@ -23,6 +23,7 @@
 #include "datapath-hooks/steering/steer-dp.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 #include <rte_ring.h>
 
 #include "coverage.h"
@@ -135,7 +136,7 @@ steer_park_to_ring(struct steer_transit *move, struct steer_rxq *to)
                                             NULL)) {
             /* Another dispatcher took the room: put them back in front. */
             while (n) {
-                move->fifo[--move->tail & (steer_park_size - 1)]
+                move->fifo[--move->tail & (STEER_PARK_CAPACITY - 1)]
                     = packets[--n];
             }
             return false;
@@ -147,7 +148,8 @@ steer_park_to_ring(struct steer_transit *move, struct steer_rxq *to)
 
 /* Ends park 'i' of dispatcher 'q': the bucket goes to queue 'to' from now. */
 static void
-steer_dispatch_done(struct steer_rxq *q, uint32_t i, uint16_t to)
+steer_dispatch_done(struct steer_rxq *q, uint32_t i, uint16_t to,
+                    uint64_t now)
 {
     struct steer_transit *move = q->parks[i];
     uint32_t b = move->bucket - q->bucket_base;
@@ -158,6 +160,7 @@ steer_dispatch_done(struct steer_rxq *q, uint32_t i, uint16_t to)
     if (i < q->n_parks) {
         q->park_of[q->parks[i]->bucket - q->bucket_base] = i + 1;
     }
+    atomic_store_relaxed(&move->done_tsc, now);
     atomic_store_explicit(&move->done, true, memory_order_release);
 }
 
@@ -206,7 +209,7 @@ steer_dispatch_moves(struct steer_rxq *q, struct dp_packet_batch *batch,
         if (steer_dispatch_drained(move, now)) {
             if (move->new_q != q) {
                 if (steer_park_to_ring(move, move->new_q)) {
-                    steer_dispatch_done(q, i, move->new_q->queue_id);
+                    steer_dispatch_done(q, i, move->new_q->queue_id, now);
                     continue;
                 }
             } else {
@@ -216,14 +219,14 @@ steer_dispatch_moves(struct steer_rxq *q, struct dp_packet_batch *batch,
                     batch->count = n;
                     return n;
                 }
-                steer_dispatch_done(q, i, q->queue_id);
+                steer_dispatch_done(q, i, q->queue_id, now);
                 continue;
             }
         } else if (steer_park_full(move) && move->old_q->is_virtual) {
             if (steer_park_to_ring(move, move->old_q)) {
                 COVERAGE_INC(steer_called_off);
                 atomic_store_relaxed(&move->called_off, true);
-                steer_dispatch_done(q, i, move->old_q->queue_id);
+                steer_dispatch_done(q, i, move->old_q->queue_id, now);
                 continue;
             }
             move->targeted = false; /* The old ring holds more of it now. */
@@ -288,7 +291,12 @@ steer_dispatch_recv(struct steer_pmd *pmd, struct steer_rxq *q,
         d->staged[to].n = 0;
     }
     batch->count = kept;
-    return kept ? 0 : EAGAIN;
+    if (!kept) {
+        /* No burst for the core to account for, but work all the same. */
+        steer_ctr64_add(&pmd->n.busy, rte_rdtsc() - now);
+        return EAGAIN;
+    }
+    return 0;
 }
 
 /* END PMD-THREAD CODE */

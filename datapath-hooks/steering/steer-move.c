@@ -12,6 +12,7 @@
 #include "datapath-hooks/steering/steer-dp.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 
 #include "bitmap.h"
 #include "coverage.h"
@@ -27,24 +28,13 @@ COVERAGE_DEFINE(steer_reta_error);
 enum {
     STEER_ACK_USEC = 5000,      /* Longest wait for PMD threads to see an
                                  * order; longer than a time slice. */
-    STEER_IDLE_USEC = 200000,   /* An old queue that nobody polls for this
-                                 * long has nothing more to process. */
+    STEER_IDLE_POLLS = 4096,    /* A thread that has polled so often, but not
+                                 * the old queue, does not poll it. */
     STEER_BACKOFF_MSEC = 1000   /* After a device refused its table. */
 };
 
 struct steer_transit steer_transits[STEER_MAX_MOVES];
 static struct steer_move_stats stats OVS_GUARDED_BY(steer_mutex);
-
-/* Sets the size of parks, in packets: a power of two up to STEER_PARK_MAX.
- * Only while no move is under way. */
-void
-steer_moves_set_park(uint32_t packets)
-{
-    for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
-        ovs_assert(steer_move_phase(&steer_transits[i]) == STEER_FREE);
-    }
-    steer_park_size = packets;
-}
 
 /* Allocates what moves need.  Once. */
 void
@@ -52,7 +42,7 @@ steer_moves_init(void)
 {
     for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
         steer_transits[i].fifo
-            = xcalloc(STEER_PARK_MAX, sizeof *steer_transits[i].fifo);
+            = xcalloc(STEER_PARK_CAPACITY, sizeof *steer_transits[i].fifo);
     }
 }
 
@@ -99,10 +89,46 @@ steer_rxq_acked(struct steer_rxq *q, uint32_t seq)
     return (int32_t) (ack - seq) >= 0;
 }
 
+/* Returns how often the thread of 'q' has polled any queue, or UINT64_MAX if
+ * there is no such thread. */
+static uint64_t
+steer_rxq_polls(struct steer_rxq *q)
+{
+    uint16_t slot;
+    bool used = false;
+
+    atomic_read_relaxed(&q->pmd, &slot);
+    if (slot < STEER_MAX_PMDS) {
+        atomic_read_relaxed(&steer_pmds[slot].used, &used);
+    }
+    return used ? steer_ctr64_get(&steer_pmds[slot].n.polls) : UINT64_MAX;
+}
+
 static struct steer_rxq *
 steer_move_parker(const struct steer_transit *move)
 {
     return move->disp_q ? move->disp_q : move->new_q;
+}
+
+/* Returns true if 'q' parks packets of any move by RETA. */
+static bool
+steer_rxq_is_parking(const struct steer_rxq *q)
+{
+    for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
+        const struct steer_transit *move = &steer_transits[i];
+
+        if (steer_move_phase(move) != STEER_FREE && !move->disp_q
+            && move->new_q == q) {
+            bool done;
+
+            atomic_read_relaxed(&CONST_CAST(struct steer_transit *,
+                                            move)->done, &done);
+            if (!done) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 /* Fills 'move' in and shows it to the queue that parks. */
@@ -126,6 +152,7 @@ steer_move_arm(struct steer_transit *move, struct steer_port *port,
     atomic_store_relaxed(&move->done, false);
     atomic_store_relaxed(&move->parked, 0);
     move->started = time_usec();
+    move->started_tsc = rte_rdtsc();
     port->moving[bucket] = move;
     steer_move_set_phase(move, STEER_ARMED);
     move->new_seq = steer_rxq_notify(steer_move_parker(move));
@@ -216,6 +243,7 @@ steer_moves_write_reta(struct steer_port *port, struct steer_transit **moves,
         if (owner[move->bucket] == move->new_q->queue_id) {
             steer_move_set_phase(move, STEER_DRAINING);
             move->old_seq = steer_rxq_notify(move->old_q);
+            move->old_polls = steer_rxq_polls(move->old_q);
         } else {
             steer_move_cancel(move);
         }
@@ -239,7 +267,8 @@ steer_moves_start(const struct steer_request *requests, size_t n)
 
         if (!move || !port->ready || port->moving[req->bucket]
             || from == req->queue || !port->rxqs[from]
-            || !port->rxqs[req->queue] || time_msec() < port->backoff_until) {
+            || !port->rxqs[req->queue] || time_msec() < port->backoff_until
+            || steer_rxq_is_parking(port->rxqs[from])) {
             COVERAGE_INC(steer_move_refused);
             stats.refused++;
             continue;
@@ -296,13 +325,18 @@ steer_move_check(struct steer_transit *move)
         return;
     }
     if (!steer_rxq_acked(move->old_q, move->old_seq)) {
-        if (time_usec() - move->started > STEER_IDLE_USEC) {
+        /* A thread that does not get to run must be waited for; one that runs
+         * but does not poll the queue any more has finished with it. */
+        uint64_t polls = steer_rxq_polls(move->old_q);
+
+        if (polls == UINT64_MAX
+            || polls - move->old_polls > STEER_IDLE_POLLS) {
             atomic_store_relaxed(&move->drained_tsc, 0);
             atomic_store_explicit(&move->drained, true, memory_order_release);
         }
     } else if (move->port->moving[move->bucket] == move
                && (steer_ctr32_get(&move->parked)
-                   > steer_park_size - steer_park_size / 4)) {
+                   > steer_ctr32_get(&steer_park_limit) / 4 * 3)) {
         steer_move_call_off(move);
     }
 }
@@ -310,10 +344,12 @@ steer_move_check(struct steer_transit *move)
 static void
 steer_move_finish(struct steer_transit *move)
 {
-    uint64_t usec = time_usec() - move->started;
+    uint64_t done_tsc, cycles;
     uint32_t parked = steer_ctr32_get(&move->parked);
     bool called_off;
 
+    atomic_read_relaxed(&move->done_tsc, &done_tsc);
+    cycles = done_tsc - move->started_tsc;
     atomic_read_relaxed(&move->called_off, &called_off);
     if (called_off) {
         move->port->owner[move->bucket] = move->old_q->queue_id;
@@ -322,8 +358,8 @@ steer_move_finish(struct steer_transit *move)
     stats.finished++;
     stats.parked += parked;
     stats.parked_max = MAX(stats.parked_max, parked);
-    stats.usec += usec;
-    stats.usec_max = MAX(stats.usec_max, usec);
+    stats.cycles += cycles;
+    stats.cycles_max = MAX(stats.cycles_max, cycles);
 }
 
 /* Clears up after moves that PMD threads have completed.  Returns true if any

@@ -96,12 +96,13 @@ steer_observe_core(struct steer_observer *o, size_t i, double s)
                + steer_delta(&c->sum_nn, steer_ctr64_get(&n->sum_nn)));
     c->f_nc = (c->f_nc * STEER_FIT_DECAY
                + steer_delta(&c->sum_nc, steer_ctr64_get(&n->sum_nc)));
-    c->busy = cycles / (o->tsc_hz * s);
+    c->busy = o->tsc_hz ? cycles / (o->tsc_hz * s) : 0;
     c->batch = bursts ? fitted / bursts : 0;
 
     core->pps = packets / s;
     core->cap_pps = steer_core_capacity(c, o->tsc_hz);
-    core->latency_ns = samples ? latency / samples / o->tsc_hz * 1e9 : 0;
+    core->latency_ns = samples && o->tsc_hz
+                        ? latency / samples / o->tsc_hz * 1e9 : 0;
     core->numa = c->pmd->numa_id;
     core->isolated = false;
     core->qfill = 0;

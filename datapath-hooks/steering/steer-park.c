@@ -17,12 +17,18 @@
  *      tx-flush-interval) the new queue hands out the parked packets ahead of
  *      anything it receives after them, and the move is done.
  *
- * An idle old queue drains at its next empty poll.  A park that is full stops
- * the polling of its queue, so that the ring, not memory, takes the rest; the
- * agent calls such a move off by moving the bucket back (a second move whose
- * new queue is the first one's old queue).  That queue then holds packets from
- * before the first move, which go through, and from after the second, which
- * are parked: the first move's 'target' tells them apart. */
+ * An idle old queue drains at its next empty poll.
+ *
+ * A park that reaches its limit stops the polling of its queue, so that the
+ * ring, not memory, takes the rest, unless the queue has itself something to
+ * drain, for which another park may be waiting: that goes on, and is bounded
+ * by what its ring held.  (Two queues that wait for each other would wait for
+ * ever.)  The agent begins no move out of a queue that parks.
+ *
+ * The agent calls off a move whose park fills up by moving the bucket back: a
+ * second move whose new queue is the first one's old queue.  That queue then
+ * holds packets from before the first move, which go through, and from after
+ * the second, which are parked: the first move's 'target' tells them apart. */
 
 #include <config.h>
 
@@ -38,7 +44,7 @@ COVERAGE_DEFINE(steer_park_full);
 COVERAGE_DEFINE(steer_straggler);
 COVERAGE_DEFINE(steer_straggler_late);
 
-uint32_t steer_park_size = 2048;
+steer_ctr32 steer_park_limit = 2048;
 steer_ctr64 steer_grace_cycles;
 
 /* Frees the packets that 'move' holds.  No PMD thread may be using it. */
@@ -46,7 +52,7 @@ void
 steer_park_purge(struct steer_transit *move)
 {
     while (steer_park_count(move)) {
-        dp_packet_delete(move->fifo[move->tail++ & (steer_park_size - 1)]);
+        dp_packet_delete(move->fifo[move->tail++ & (STEER_PARK_CAPACITY - 1)]);
     }
 }
 
@@ -57,7 +63,7 @@ void
 steer_park_push(struct steer_pmd *pmd, struct steer_transit *move,
                 struct dp_packet *packet)
 {
-    move->fifo[move->head++ & (steer_park_size - 1)] = packet;
+    move->fifo[move->head++ & (STEER_PARK_CAPACITY - 1)] = packet;
     steer_ctr32_add(&move->parked, 1);
     steer_ctr64_add(&pmd->n.parked, 1);
     COVERAGE_INC(steer_parked);
@@ -71,7 +77,7 @@ steer_park_pop(struct steer_transit *move, struct dp_packet **packets,
     unsigned int n = MIN(steer_park_count(move), max);
 
     for (unsigned int i = 0; i < n; i++) {
-        packets[i] = move->fifo[move->tail++ & (steer_park_size - 1)];
+        packets[i] = move->fifo[move->tail++ & (STEER_PARK_CAPACITY - 1)];
     }
     return n;
 }
@@ -112,11 +118,12 @@ steer_rxq_rebuild(struct steer_rxq *q, uint32_t seq)
 }
 
 /* Notes which of 'q''s draining moves have got to their mark.  Every packet that 'q' received earlier has been processed: this is
- * the next poll of the same thread. */
-static void
+ * the next poll of the same thread.  Returns true if any has not. */
+static bool
 steer_park_drain(struct steer_rxq *q, uint64_t now)
 {
     uint64_t received = steer_ctr64_get(&q->received);
+    bool draining = false;
 
     for (uint32_t i = 0; i < q->n_drains; i++) {
         struct steer_transit *move = q->drains[i];
@@ -130,7 +137,21 @@ steer_park_drain(struct steer_rxq *q, uint64_t now)
         if (received >= move->target && !q->park_of[move->bucket]) {
             atomic_store_relaxed(&move->drained_tsc, now);
             atomic_store_explicit(&move->drained, true, memory_order_release);
+        } else {
+            draining |= received < move->target;
         }
+    }
+    return draining;
+}
+
+/* 'q' is empty, whatever its ring was thought to hold. */
+static void
+steer_park_empty(struct steer_rxq *q)
+{
+    uint64_t received = steer_ctr64_get(&q->received);
+
+    for (uint32_t i = 0; i < q->n_drains; i++) {
+        q->drains[i]->target = MIN(q->drains[i]->target, received);
     }
 }
 
@@ -154,7 +175,7 @@ steer_park_may_release(struct steer_transit *move, uint64_t now)
 
 /* Removes park 'i' of 'q', whose packets have all been processed. */
 static void
-steer_park_done(struct steer_rxq *q, uint32_t i)
+steer_park_done(struct steer_rxq *q, uint32_t i, uint64_t now)
 {
     struct steer_transit *move = q->parks[i];
 
@@ -163,6 +184,7 @@ steer_park_done(struct steer_rxq *q, uint32_t i)
     if (i < q->n_parks) {
         q->park_of[q->parks[i]->bucket - q->bucket_base] = i + 1;
     }
+    atomic_store_relaxed(&move->done_tsc, now);
     atomic_store_explicit(&move->done, true, memory_order_release);
 }
 
@@ -187,7 +209,7 @@ steer_park_release(struct steer_rxq *q, struct dp_packet_batch *batch,
             batch->count = n;
             return n;
         }
-        steer_park_done(q, i);
+        steer_park_done(q, i, now);
     }
     return 0;
 }
@@ -245,21 +267,24 @@ steer_park_recv(struct steer_pmd *pmd, struct steer_rxq *q,
                 struct dp_packet_batch *batch, int *qfill, uint64_t now)
 {
     uint64_t first = steer_ctr64_get(&q->received);
+    bool draining = steer_park_drain(q, now);
     int error;
 
-    steer_park_drain(q, now);
     if (q->n_parks && steer_park_release(q, batch, now)) {
         return 0;
     }
-    for (uint32_t i = 0; i < q->n_parks; i++) {
-        if (OVS_UNLIKELY(steer_park_full(q->parks[i]))) {
-            COVERAGE_INC(steer_park_full);
-            return EAGAIN;
+    if (!draining) {
+        for (uint32_t i = 0; i < q->n_parks; i++) {
+            if (OVS_UNLIKELY(steer_park_full(q->parks[i]))) {
+                COVERAGE_INC(steer_park_full);
+                return EAGAIN;
+            }
         }
     }
 
     error = ext_real_rxq_recv(q->rx, batch, qfill);
     if (error) {
+        steer_park_empty(q);
         return error;
     }
     steer_ctr64_add(&q->received, batch->count);

@@ -116,6 +116,7 @@ steer_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
     }
 
     now = rte_rdtsc();
+    steer_ctr64_add(&pmd->n.polls, 1);
     if (pmd->last_n) {
         steer_pmd_account(pmd, now);
     }

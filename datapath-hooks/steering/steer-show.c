@@ -7,6 +7,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,10 +30,12 @@ steer_mech_to_string(enum steer_mech mech)
 
 /* JSON. */
 
+/* JSON has no word for what is not a finite number: that becomes 0. */
 static void
 put_real(struct json *object, const char *name, double value)
 {
-    json_object_put(object, name, json_real_create(value));
+    json_object_put(object, name, json_real_create(isfinite(value) ? value
+                                                   : 0));
 }
 
 static void
@@ -62,6 +65,7 @@ steer_core_to_json(const struct steer_agent *a, size_t i)
     put_real(json, "missed_pps", core->drops_pps);
     put_real(json, "upcalls_ps", c->upcalls_ps);
     put_real(json, "latency_us", core->latency_ns / 1e3);
+    put_int(json, "busy_cycles", steer_ctr64_get(&n->busy));
     put_int(json, "upcalls", steer_ctr64_get(&n->upcalls));
     put_int(json, "parked", steer_ctr64_get(&n->parked));
     put_int(json, "handoff_in", steer_ctr64_get(&n->handoff_in));
@@ -108,13 +112,37 @@ steer_features_to_json(const struct steer_port *port)
 }
 
 static struct json *
+steer_rxq_to_json(struct steer_rxq *q)
+{
+    struct json *json = json_object_create();
+    uint16_t slot, depth;
+
+    atomic_read_relaxed(&q->pmd, &slot);
+    atomic_read_relaxed(&q->depth, &depth);
+    put_int(json, "queue", q->queue_id);
+    json_object_put(json, "virtual", json_boolean_create(q->is_virtual));
+    put_int(json, "core", slot == UINT16_MAX ? -1
+            : (long long int) steer_pmds[slot].core_id);
+    put_int(json, "received", steer_ctr64_get(&q->received));
+    put_int(json, "depth", depth);
+    return json;
+}
+
+static struct json *
 steer_port_to_json(const struct steer_agent *a,
                    const struct steer_port *port)
 {
     struct json *json = json_object_create();
     struct json *buckets = json_array_create_empty();
+    struct json *rxqs = json_array_create_empty();
     size_t moving = 0;
 
+    for (int q = 0; q < port->n_real + port->n_virtual; q++) {
+        if (port->rxqs[q]) {
+            json_array_add(rxqs, steer_rxq_to_json(port->rxqs[q]));
+        }
+    }
+    json_object_put(json, "rxqs", rxqs);
     json_object_put_string(json, "name", port->name);
     json_object_put_string(json, "mechanism",
                            steer_mech_to_string(port->mech));
@@ -138,7 +166,7 @@ steer_port_to_json(const struct steer_agent *a,
 }
 
 static struct json *
-steer_moves_to_json(void)
+steer_moves_to_json(double cycles_us)
 {
     const struct steer_move_stats *m = steer_moves_stats();
     struct json *json = json_object_create();
@@ -152,8 +180,8 @@ steer_moves_to_json(void)
     put_int(json, "parked", m->parked);
     put_int(json, "parked_max", m->parked_max);
     put_real(json, "mean_us",
-             m->finished ? (double) m->usec / m->finished : 0);
-    put_int(json, "max_us", m->usec_max);
+             m->finished ? m->cycles / cycles_us / m->finished : 0);
+    put_real(json, "max_us", m->cycles_max / cycles_us);
     return json;
 }
 
@@ -199,6 +227,8 @@ steer_to_json(const struct steer_agent *a) OVS_REQUIRES(steer_mutex)
     put_int(json, "late_ticks", a->n_late);
     put_real(json, "tick_us", a->n_ticks ? (double) a->usec / a->n_ticks : 0);
     put_int(json, "tick_us_max", a->usec_max);
+    put_real(json, "tsc_hz", a->obs.tsc_hz);
+    put_int(json, "churn_left", a->churn);
     put_int(json, "decisions", a->n_decisions);
     put_int(json, "limited", a->n_limited);
     put_int(json, "put_off_cold", a->n_cold);
@@ -211,7 +241,7 @@ steer_to_json(const struct steer_agent *a) OVS_REQUIRES(steer_mutex)
         json_array_add(ports, steer_port_to_json(a, port));
     }
     json_object_put(json, "ports", ports);
-    json_object_put(json, "moves", steer_moves_to_json());
+    json_object_put(json, "moves", steer_moves_to_json(MAX(a->obs.tsc_hz, 1) / 1e6));
     put_int(warm, "flows", w->flows);
     put_int(warm, "known", w->known);
     put_int(warm, "lost", w->lost);
@@ -294,6 +324,7 @@ steer_format(const struct steer_agent *a, struct ds *ds)
 {
     const struct steer_move_stats *m = steer_moves_stats();
     const struct steer_warm_stats *w = steer_warm_stats();
+    double cycles_us = MAX(a->obs.tsc_hz, 1) / 1e6;
 
     ds_put_format(ds, "mode: %s%s%s\n", steer_mode_to_string(a->settings.mode),
                   a->going_home ? ", buckets going home" : "",
@@ -312,15 +343,16 @@ steer_format(const struct steer_agent *a, struct ds *ds)
     steer_cores_format(a, ds);
     steer_ports_format(ds);
     ds_put_format(ds, "moves: %"PRIu64" begun, %"PRIu64" finished (mean %.0f "
-                  "us, max %"PRIu64" us), %"PRIu64" called off, %"PRIu64
+                  "us, max %.0f us), %"PRIu64" called off, %"PRIu64
                   " refused, %"PRIu64" not acknowledged, %"PRIu64
                   " over max-moves\n", m->started, m->finished,
-                  m->finished ? (double) m->usec / m->finished : 0,
-                  m->usec_max, m->called_off, m->refused, m->unacked,
+                  m->finished ? m->cycles / cycles_us / m->finished : 0,
+                  m->cycles_max / cycles_us, m->called_off, m->refused, m->unacked,
                   a->n_limited);
     ds_put_format(ds, "parked: %"PRIu64" packets, at most %"PRIu64" in a "
                   "move of %"PRIu32"; table refused %"PRIu64" times\n",
-                  m->parked, m->parked_max, steer_park_size, m->reta_errors);
+                  m->parked, m->parked_max,
+                  steer_ctr32_get(&steer_park_limit), m->reta_errors);
     ds_put_format(ds, "warm: %"PRIu64" flows known, %"PRIu64" put, %"PRIu64
                   " failed, %"PRIu64" misses not noted, %"PRIu64
                   " moves put off\n", w->flows, w->put, w->failed, w->lost,

@@ -182,7 +182,8 @@ rel(const struct cand_search *s, double x)
 }
 
 /* Features of the state as a whole.  Only no-op has them: they would be the
- * same for all moves, and only differences of scores count. */
+ * same for all moves, and only differences of scores count.  Conversely, no-op
+ * has none of the relative loads of the two cores, lest those cancel out. */
 struct shared {
     float mean, max, min, cores, count, noise;
     uint8_t argmax, argmin;
@@ -206,15 +207,15 @@ cand_features(struct cand_search *s, size_t i, const struct shared *sh,
 
     x[STEER_F_SRC][i] = MIN(ls, 4);
     x[STEER_F_DST][i] = MIN(ld, 4);
-    x[STEER_F_SRC_REL][i] = rel(s, ls - m);
-    x[STEER_F_DST_REL][i] = rel(s, ld - m);
+    x[STEER_F_SRC_REL][i] = noop ? 0 : rel(s, ls - m);
+    x[STEER_F_DST_REL][i] = noop ? 0 : rel(s, ld - m);
     x[STEER_F_MEAN][i] = noop ? sh->mean : 0;
     x[STEER_F_MAX_REL][i] = noop ? sh->max : 0;
     x[STEER_F_MIN_REL][i] = noop ? sh->min : 0;
     x[STEER_F_BUCKET][i] = rel(s, l);
     x[STEER_F_BUCKET_NEWS][i] = noop ? 0 : rel(s, v->bcur[c->bucket] - l);
-    x[STEER_F_SRC_AFTER][i] = rel(s, as - m);
-    x[STEER_F_DST_AFTER][i] = rel(s, ad - m);
+    x[STEER_F_SRC_AFTER][i] = noop ? 0 : rel(s, as - m);
+    x[STEER_F_DST_AFTER][i] = noop ? 0 : rel(s, ad - m);
     x[STEER_F_SSR_GAIN][i] = rel(s, copysign(sqrt(fabs(ssr)), ssr));
     x[STEER_F_MAX_GAIN][i] = noop ? 0 : rel(s, MAX(ls, ld) - MAX(as, ad));
     x[STEER_F_SRC_QUEUE][i] = v->st->cores[c->from].qfill > 0

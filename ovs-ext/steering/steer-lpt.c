@@ -8,9 +8,9 @@
  * Packing from scratch would rename cores at whim.  So a packing in which
  * buckets stay where they fit is preferred where it is as good; else bins are
  * matched to present owners by the load that can stay.  A plan is carried out
- * only when it lowers the greatest load by LPT_MIN_GAIN.  All the same it moves
- * much more than the other policies: it is a reference for the balance that
- * can be reached, not for daily use. */
+ * only when it lowers the greatest load by LPT_MIN_GAIN.  All the same it
+ * moves much more than the other policies: it is a reference for the balance
+ * that can be reached, not for daily use. */
 
 #include <config.h>
 #include "ovs-ext/steering/steer-impl.h"

@@ -301,11 +301,13 @@ steer_model_init(struct steer_model *m, uint64_t seed)
         }
     }
 
+    m->skip[STEER_F_SRC_REL] = 0.15;
+    m->skip[STEER_F_DST_REL] = -0.15;
     m->skip[STEER_F_SSR_GAIN] = 1.0;
     m->skip[STEER_F_MAX_GAIN] = 0.3;
     m->skip[STEER_F_AGE] = 0.02;
-    m->skip[STEER_F_NOISE] = 0.16;
-    m->skip[STEER_F_NOOP] = 0.03;
+    m->skip[STEER_F_NOISE] = 0.24;
+    m->skip[STEER_F_NOOP] = 0.04;
     m->uncertain = 0.001;
     m->drift_limit = 0.5;
     m->seed = seed;

@@ -34,8 +34,7 @@
 #include "util.h"
 
 #define RL_MAX_MOVES 128    /* In one tick. */
-#define RL_PASSES 8         /* Scorings in one tick. */
-#define RL_PER_PASS 48      /* Moves taken from one scoring. */
+#define RL_PASSES 6         /* Scorings in one tick. */
 #define RL_OOD_MARGIN 0.25  /* Beyond the trained span, of the span. */
 #define RL_UNEQUAL 0.10     /* Imbalance below which a toss-up is left be. */
 #define RL_LEARN_TICKS 2    /* From a move to its reward. */
@@ -283,35 +282,42 @@ steer_rl_track_span(struct steer_policy *p_, float *min, float *max)
     p->span_max = max;
 }
 
-/* Returns the best candidate that has not been 'done' and still makes sense,
- * SIZE_MAX if none beats no-op by more than 'least'. */
+/* Stores the candidates that beat no-op into 'order', best first, and returns
+ * their number.  If none does, stores the best all the same. */
 static size_t
-rl_best(const struct cand_search *s, uint64_t done, float least)
+rl_rank(const struct cand_search *s, uint8_t order[STEER_BATCH])
 {
     const float *score = s->batch.score;
-    size_t noop = s->n - 1, best = SIZE_MAX;
+    size_t noop = s->n - 1, n = 0;
 
-    for (size_t i = 0; i < noop; i++) {
-        if (score[i] - score[noop] > least
-            && (best == SIZE_MAX || score[i] > score[best])
-            && !((done >> i) & 1)
-            && (!done || cand_still_ok(s, i))) {
-            best = i;
+    order[0] = 0;
+    for (size_t i = 1; i < noop; i++) {
+        if (score[i] > score[order[0]]) {
+            order[0] = i;
         }
     }
-    return best;
+    for (size_t i = 0; i < noop; i++) {
+        if (score[i] > score[noop]) {
+            size_t j = n++;
+
+            for (; j > 0 && score[order[j - 1]] < score[i]; j--) {
+                order[j] = order[j - 1];
+            }
+            order[j] = i;
+        }
+    }
+    return n;
 }
-BUILD_ASSERT_DECL(STEER_BATCH <= 64);
 
 /* Scores the present candidates and applies, best first, those that beat
- * no-op, up to RL_PER_PASS.  Returns how many. */
+ * no-op.  Returns how many. */
 static size_t
 rl_pass(struct rl_policy *p, struct steer_move *moves, size_t max_moves,
         bool first)
 {
     struct cand_search *s = &p->search;
     struct steer_explain *x = &p->up.explain;
-    uint64_t done = 0;
+    uint8_t order[STEER_BATCH];
     size_t n = 0;
 
     cand_generate(s);
@@ -323,26 +329,23 @@ rl_pass(struct rl_policy *p, struct steer_move *moves, size_t max_moves,
     }
 
     float base = s->batch.score[s->n - 1];
+    size_t n_order = rl_rank(s, order);
     if (first) {
-        size_t best = rl_best(s, 0, -FLT_MAX);
-
-        x->margin = best == SIZE_MAX ? 0 : s->batch.score[best] - base;
-        if (x->margin > 0 && p->up.cfg.learn) {
-            rl_remember(p, best, x->reward);
+        x->margin = s->n > 1 ? s->batch.score[order[0]] - base : 0;
+        if (n_order && p->up.cfg.learn) {
+            rl_remember(p, order[0], x->reward);
         }
     }
-    while (n < max_moves && n < RL_PER_PASS) {
-        size_t best = rl_best(s, done, 0);
+    for (size_t i = 0; i < n_order && n < max_moves; i++) {
+        const struct cand *c = &s->cand[order[i]];
 
-        if (best == SIZE_MAX) {
-            break;
+        if (!i || cand_still_ok(s, order[i])) {
+            moves[n++] = (struct steer_move) {
+                .bucket = c->bucket, .from = c->from, .to = c->to,
+                .score = s->batch.score[order[i]] - base,
+            };
+            cand_apply(s, order[i]);
         }
-        moves[n++] = (struct steer_move) {
-            .bucket = s->cand[best].bucket, .from = s->cand[best].from,
-            .to = s->cand[best].to, .score = s->batch.score[best] - base,
-        };
-        done |= UINT64_C(1) << best;
-        cand_apply(s, best);
     }
     return n;
 }

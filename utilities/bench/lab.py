@@ -100,7 +100,7 @@ class Switch:
             extra += " --no-huge --legacy-mem -m 1024"
         else:
             extra += " --single-file-segments"
-        settings = {"dpdk-init": "true", "dpdk-extra": extra,
+        settings = {"max-idle": "120000", "dpdk-init": "true", "dpdk-extra": extra,
                     "dpdk-socket-mem": "512", "pmd-cpu-mask": hex(mask),
                     "pmd-rxq-assign": "group", "pmd-rxq-isolate": "false",
                     "n-handler-threads": "1", "n-revalidator-threads": "1"}
@@ -235,25 +235,39 @@ class Switch:
     def steering(self):
         return json.loads(self.appctl("ext/steering-show", "--json"))
 
-    def set_mode(self, mode, timeout=10):
-        """Turns steering to 'mode', from wherever it was, by way of off, so
-        that every run begins with the device's own table."""
-        self.configure(ext_steering="off")
+    def wait_for(self, what, predicate, timeout=10):
+        """Waits until 'predicate' holds of what ext/steering-show says, and
+        returns that."""
         deadline = time.time() + timeout
         while True:
             show = self.steering()
-            if not show["cores"]:
-                break
+            if predicate(show):
+                return show
             if time.time() > deadline:
-                fail("steering does not go off")
+                fail("%s: waited %d s in vain" % (what, timeout))
             time.sleep(0.02)
+
+    def set_mode(self, mode, ports=("src",)):
+        """Turns steering to 'mode', from wherever it was, by way of off, so
+        that every run begins with the device's own table."""
+        self.configure(ext_steering="off")
+        self.wait_for("steering off", lambda show: not show["cores"])
         if mode != "off":
             self.configure(ext_steering=mode)
-            while not any(p["queue_of_bucket"]
-                          for p in self.steering()["ports"]):
-                if time.time() > deadline:
-                    fail("steering does not go on")
-                time.sleep(0.02)
+            self.wait_for("steering " + mode, lambda show: show["ticks"] > 2
+                          and len(show["cores"]) == len(self.cores))
+
+    def port(self, name="src"):
+        """What steering knows of port 'name'."""
+        return [p for p in self.steering()["ports"] if p["name"] == name][0]
+
+    def hand_off(self, name="src"):
+        """Gives port 'name' virtual queues."""
+        self.appctl("ext/steering-debug", "handoff", name)
+        self.wait_for("virtual queues", lambda show: any(
+            p["name"] == name and p["queue_of_bucket"]
+            and all(q["core"] >= 0 for q in p["rxqs"])
+            for p in show["ports"]))
 
 
 def alive(pid):
@@ -280,26 +294,39 @@ def pipeline_plain():
 
 
 def pipeline_real():
-    """A pipeline of the usual sort: admission by address, a routing table
-    with a lower TTL and new Ethernet addresses, classification by transport
-    port, a VLAN on the way out.  Gives megaflows with several masks."""
+    """A pipeline of the usual sort: admission by source, a routing table with
+    a lower TTL and new Ethernet addresses, classes by transport port, a VLAN
+    on the way out.  Gives thousands of megaflows with several masks."""
     flows = ["table=0,priority=0,actions=drop",
              "table=0,priority=10,in_port=1,ip,actions=goto_table:1",
-             "table=0,priority=10,in_port=1,ipv6,actions=goto_table:1",
+             "table=0,priority=10,in_port=1,ipv6,actions=goto_table:3",
              "table=0,priority=10,in_port=1,arp,actions=output:2",
              "table=1,priority=0,actions=goto_table:2",
+             "table=2,priority=0,actions=goto_table:3",
              "table=3,priority=0,actions=mod_vlan_vid:100,output:2"]
     for i in range(64):
         flows.append("table=1,priority=20,ip,nw_src=198.51.%d.0/24,"
                      "actions=drop" % i)
-    flows.append("table=2,priority=0,actions=goto_table:3")
-    for i in range(64):
-        flows.append("table=2,priority=%d,ip,nw_dst=10.%d.0.0/16,actions="
+    for i in range(256):
+        flows.append("table=2,priority=%d,ip,nw_dst=172.%d.%d.0/20,actions="
                      "dec_ttl,mod_dl_src:02:00:00:00:00:01,"
                      "mod_dl_dst:02:00:00:00:01:%02x,goto_table:3"
-                     % (10 + i % 4, i, i))
+                     % (10 + i % 4, 16 + i // 16, i % 16 * 16, i))
     for port in (22, 53, 80, 123, 443, 3306, 5432, 8080):
-        flows.append("table=3,priority=20,tcp,tp_dst=%d,actions="
-                     "mod_nw_tos:32,mod_vlan_vid:%d,output:2"
-                     % (port, 100 + port % 7))
+        for proto in ("tcp", "udp"):
+            flows.append("table=3,priority=20,%s,tp_dst=%d,actions="
+                         "mod_nw_tos:32,mod_vlan_vid:%d,output:2"
+                         % (proto, port, 100 + port % 7))
     return flows
+
+
+def captures():
+    """Real captures to replay, if there are any: in $OVS_EXT_DATA or beside
+    the source tree.  They are not part of it."""
+    top = os.environ.get("OVS_EXT_DATA") or os.path.join(
+        os.path.dirname(os.path.realpath(__file__)), "../../../shared/data")
+    names = ("443-firefox.pcap", "KakaoTalk_talk.pcap", "bitcoin.pcap",
+             "bittorrent_ip.pcap", "skype-conference-call.pcap", "zoom.pcap",
+             "git.pcap", "iphone.pcap")
+    return [path for path in (os.path.realpath(os.path.join(top, "pcap", n))
+                              for n in names) if os.path.exists(path)]
