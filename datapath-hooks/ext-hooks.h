@@ -39,9 +39,10 @@ typedef void ext_send_func(const struct netdev *,
                            const struct dp_packet_batch *);
 
 /* Called after a successful upcall of a PMD thread: 'ufid' is about to be
- * installed on 'pmd_id'.  PMD threads. */
+ * installed on 'pmd_id', with the wildcards, which the hook may change to
+ * others that mean the same.  PMD threads. */
 typedef void ext_upcall_func(const struct dp_packet *, const struct flow *,
-                             const struct flow_wildcards *,
+                             struct flow_wildcards *,
                              const ovs_u128 *ufid, unsigned int pmd_id);
 
 /* Rx queues come and go.  Main thread, while no PMD thread polls 'rx'. */

@@ -3,7 +3,20 @@
 
 dist_man_MANS += utilities/ovs-vswitchd-ext.8
 
-EXTRA_DIST += utilities/quickstart-lib.sh
+EXTRA_DIST += \
+	utilities/quickstart-lib.sh \
+	utilities/ovs-ext-bench \
+	utilities/bench/__init__.py \
+	utilities/bench/decide.py \
+	utilities/bench/demo.py \
+	utilities/bench/handoff.py \
+	utilities/bench/lab.py \
+	utilities/bench/order.py \
+	utilities/bench/overhead.py \
+	utilities/bench/plot.py \
+	utilities/bench/policy.py \
+	utilities/bench/steering.py \
+	utilities/bench/warm.py
 
 bin_PROGRAMS += utilities/ovs-ext-train
 utilities_ovs_ext_train_SOURCES = \

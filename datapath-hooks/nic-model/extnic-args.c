@@ -40,6 +40,7 @@ static const struct key keys[] = {
     KEY(poisson, K_U32, 0, 1, 0),
     KEY(skew, K_DOUBLE, 0, 1, 0.9),
     KEY(skew_queues, K_U32, 1, 64, 2),
+    KEY(flow_skew, K_DOUBLE, 0, 1, 0),
     KEY(start_ms, K_U32, 1, 3600e3, 1000),
     KEY(elephants, K_U32, 1, 256, 8),
     KEY(elephant_share, K_DOUBLE, 0.01, 0.99, 0.5),

@@ -48,6 +48,8 @@ struct extnic_args {
     /* Shape of the scenarios. */
     double skew;                /* Share of queue 0's buckets, 0 to 1. */
     uint32_t skew_queues;       /* Queues that share is reckoned with. */
+    double flow_skew;           /* flow-model: share of queue 0's buckets; 0:
+                                 * as chance has it. */
     uint32_t start_ms;          /* Elephants begin. */
     uint32_t elephants;         /* Number of them. */
     double elephant_share;      /* Share of all packets they then have. */

@@ -174,6 +174,83 @@ alive_uninit(struct alive *a)
     free(a->flow);
 }
 
+/* A flow and how many packets it has in the sequence. */
+struct counted {
+    uint32_t flow, n;
+};
+
+static int
+by_packets(const void *a_, const void *b_)
+{
+    const struct counted *a = a_, *b = b_;
+
+    return a->n != b->n ? (a->n < b->n ? 1 : -1)
+           : a->flow < b->flow ? -1 : a->flow > b->flow;
+}
+
+/* Gives flows 'first' to 'first + n - 1', which are 'rank'ed by their packets,
+ * templates of their own range such that queue 0's buckets get 'share' of the
+ * packets: the long flows choose first. */
+static void
+choose_templates(const struct extnic_traffic *traffic,
+                 const struct extnic_args *args, const struct counted *rank,
+                 uint32_t first, uint32_t n, uint32_t *to)
+{
+    uint32_t next[2] = { first, first };    /* Other queues', queue 0's. */
+    double packets[2] = { 0, 0 };
+
+    for (uint32_t i = 0; i < n; i++) {
+        double total = packets[0] + packets[1] + rank[i].n;
+        bool queue0 = packets[1] + rank[i].n <= args->flow_skew * total;
+
+        for (int pass = 0; pass < 2; pass++, queue0 = !queue0) {
+            uint32_t *t = &next[queue0];
+
+            while (*t < first + n
+                   && ((traffic->templates[*t].hash & (args->reta - 1))
+                       % args->skew_queues == 0) != queue0) {
+                ++*t;
+            }
+            if (*t < first + n) {
+                to[rank[i].flow] = (*t)++;
+                packets[queue0] += rank[i].n;
+                break;
+            }
+        }
+    }
+}
+
+/* Changes which template each flow of 'phase' has so that queue 0 gets
+ * 'flow_skew' of the packets.  'n' as in simulate(). */
+static bool
+skew_flows(const struct extnic_traffic *traffic,
+           const struct extnic_args *args, struct extnic_phase *phase,
+           uint32_t len, const uint32_t n[2])
+{
+    struct counted *rank = calloc(n[0] + n[1], sizeof *rank);
+    uint32_t *to = calloc(n[0] + n[1], sizeof *to);
+    bool ok = rank && to;
+
+    if (ok) {
+        for (uint32_t f = 0; f < n[0] + n[1]; f++) {
+            rank[f].flow = f;
+        }
+        for (uint32_t i = 0; i < len; i++) {
+            rank[phase->seq[i].template].n++;
+        }
+        qsort(rank, n[0], sizeof *rank, by_packets);
+        qsort(rank + n[0], n[1], sizeof *rank, by_packets);
+        choose_templates(traffic, args, rank, 0, n[0], to);
+        choose_templates(traffic, args, rank + n[0], n[0], n[1], to);
+        for (uint32_t i = 0; i < len; i++) {
+            phase->seq[i].template = to[phase->seq[i].template];
+        }
+    }
+    free(rank);
+    free(to);
+    return ok;
+}
+
 bool
 extnic_flow_model_build(struct extnic_traffic *traffic,
                         const struct extnic_args *args,
@@ -209,7 +286,14 @@ extnic_flow_model_build(struct extnic_traffic *traffic,
 
             phase->seq[i].template = f < max ? f : n[0] + (f - max);
         }
-        extnic_phase_finish(traffic, phase);
+        if (args->flow_skew > 0
+            && !skew_flows(traffic, args, phase, len, n)) {
+            snprintf(error, error_size, "scenario=%s: out of memory",
+                     args->scenario_name);
+            phase = NULL;
+        } else {
+            extnic_phase_finish(traffic, phase);
+        }
     }
     alive_uninit(&a);
     free(seq);

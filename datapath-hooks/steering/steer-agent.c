@@ -34,6 +34,9 @@ enum {
 /* Load of the busiest core that calls for handoff. */
 #define STEER_HAND_OFF_LOAD 0.6
 
+/* Load of the busiest core below which nothing is worth moving. */
+#define STEER_IDLE_LOAD 0.05
+
 struct steer_agent steer_agent;
 
 /* The thread; main thread only. */
@@ -139,6 +142,17 @@ steer_agent_act(struct steer_agent *a, const struct steer_move *moves,
     return n_requests ? steer_moves_start(requests, n_requests) : 0;
 }
 
+static double
+steer_agent_max_load(const struct steer_agent *a)
+{
+    double load = 0;
+
+    for (size_t i = 0; i < a->obs.state.n_cores; i++) {
+        load = MAX(load, a->obs.state.cores[i].load);
+    }
+    return load;
+}
+
 /* Remembers a decision. */
 static void
 steer_agent_record(struct steer_agent *a,
@@ -154,10 +168,7 @@ steer_agent_record(struct steer_agent *a,
     d->n_done = n_done;
     d->explain = *steer_policy_explain(a->policy);
     d->shadow = a->settings.mode == STEER_SHADOW;
-    d->max_load = 0;
-    for (size_t i = 0; i < a->obs.state.n_cores; i++) {
-        d->max_load = MAX(d->max_load, a->obs.state.cores[i].load);
-    }
+    d->max_load = steer_agent_max_load(a);
     for (size_t i = 0; i < MIN(n, ARRAY_SIZE(d->moves)); i++) {
         struct steer_move_record *r = &d->moves[i];
         struct steer_port *port
@@ -355,7 +366,10 @@ steer_agent_tick(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
     if (!a->settings.max_moves) {
         a->move_tokens = 0;
     }
-    if (a->policy && a->obs.state.n_cores > 1) {
+    if (a->obs.n_disturbed) {
+        a->n_disturbed++;
+    } else if (a->policy && a->obs.state.n_cores > 1
+               && steer_agent_max_load(a) >= STEER_IDLE_LOAD) {
         n = steer_policy_decide(a->policy, &a->obs.state, moves,
                                 ARRAY_SIZE(moves));
     }

@@ -49,6 +49,7 @@ struct steer_agent {
     double move_tokens;                 /* Of max_moves. */
     uint64_t n_ticks, n_late;           /* Ticks; those over twice late. */
     uint64_t n_limited;                 /* Moves over max-moves. */
+    uint64_t n_disturbed;               /* Ticks without a decision. */
     uint64_t n_cold;                    /* Moves put off for warming. */
     uint64_t usec, usec_max;            /* Time in ticks. */
     bool going_home;                    /* Being turned off. */

@@ -70,7 +70,7 @@ enum {
     STEER_PARK_CAPACITY = 16384, /* Room of a park, packets... */
     STEER_PARK_MAX = 8192,      /* ...and its largest limit: the rest is for
                                  * what a ring still holds. */
-    STEER_HANDOFF_RING = 2048,  /* Packets in a virtual queue. */
+    STEER_HANDOFF_RING = 4096,  /* Packets in a virtual queue. */
     STEER_HANDOFF_BUCKETS = 128 /* Buckets of a port without a RETA. */
 };
 
@@ -128,6 +128,7 @@ struct steer_pmd_counters {
     steer_ctr64 polls;          /* Of any rx queue. */
     steer_ctr64 packets;        /* Received and processed. */
     steer_ctr64 preempted;      /* Bursts too long to be work alone. */
+    steer_ctr64 gaps;           /* TSC cycles between polls too far apart. */
 
     /* Of the other bursts, to fit cycles = a + b * packets to. */
     steer_ctr64 bursts;
@@ -161,6 +162,7 @@ struct steer_pmd {
 
     /* Private to the PMD thread. */
     uint64_t last_tsc;          /* When the last burst was received. */
+    uint64_t poll_tsc;          /* Last poll. */
     uint32_t last_n;            /* Its packets; 0 if it is accounted for. */
     uint32_t send_seq;          /* Transmits, to sample one in 64. */
     struct {
@@ -420,7 +422,7 @@ bool steer_rxq_owned(const struct netdev_rxq *);
 int steer_rxq_recv(struct netdev_rxq *, struct dp_packet_batch *, int *qfill);
 void steer_send(const struct netdev *, const struct dp_packet_batch *);
 void steer_upcall(const struct dp_packet *, const struct flow *,
-                  const struct flow_wildcards *, const ovs_u128 *ufid,
+                  struct flow_wildcards *, const ovs_u128 *ufid,
                   unsigned int pmd_id);
 
 #endif /* steer-dp.h */

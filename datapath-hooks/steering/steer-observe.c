@@ -9,11 +9,14 @@
 #include <math.h>
 
 enum {
-    STEER_MISSED_TICKS = 10     /* Ticks between looks at a device's counters
+    STEER_MISSED_TICKS = 10,    /* Ticks between looks at a device's counters
                                  * while no ring is filling. */
+    STEER_DISTURBED_MAX = 50    /* Ticks in a row without predictions. */
 };
 
-#define STEER_FIT_DECAY 0.95    /* Of the sums behind a core's cost fit. */
+#define STEER_FIT_DECAY 0.99    /* Of the sums behind costs, in a tick. */
+#define STEER_GAP_MAX 0.1       /* Share of a tick. */
+#define STEER_COST_NOISE 0.15   /* Difference of cores that may be chance. */
 
 void
 steer_observer_init(struct steer_observer *o)
@@ -43,31 +46,49 @@ steer_delta(uint64_t *old, uint64_t new)
     return delta;
 }
 
-/* Fits cycles = a + b * packets to the bursts of core 'i', recent ones more,
- * and derives what the core can do at full batches: small batches cost several
- * times more a packet, so the share of busy cycles says little. */
-static double
-steer_core_capacity(struct steer_core_obs *c, double tsc_hz)
+/* Fits cycles = a + b * packets to the bursts of all cores, recent ones more.
+ * Small batches cost several times more a packet than full ones, so the share
+ * of cycles in which a core is busy says little about what it can still take;
+ * its packets by what it could do at full batches does. */
+static void
+steer_observe_cost(struct steer_observer *o)
 {
-    double det = c->f_b * c->f_nn - c->f_n * c->f_n;
-    double a = 0, b;
+    double det = o->f_b * o->f_nn - o->f_n * o->f_n;
 
-    if (c->f_n < 1) {
-        return 0;
+    if (o->f_n < 1) {
+        return;
     }
-    b = c->f_c / c->f_n;
-    if (det > 0.01 * c->f_b * c->f_nn) {
-        double slope = (c->f_b * c->f_nc - c->f_n * c->f_c) / det;
-        double base = (c->f_c - slope * c->f_n) / c->f_b;
+    o->cycles_batch = 0;
+    o->cycles_packet = o->f_c / o->f_n;
+    if (det > 0.01 * o->f_b * o->f_nn) {
+        double slope = (o->f_b * o->f_nc - o->f_n * o->f_c) / det;
+        double base = (o->f_c - slope * o->f_n) / o->f_b;
 
         if (slope > 0 && base >= 0) {
-            a = base;
-            b = slope;
+            o->cycles_batch = base;
+            o->cycles_packet = slope;
         }
     }
-    c->cycles_batch = a;
-    c->cycles_packet = b;
-    return tsc_hz / (b + a / NETDEV_MAX_BURST);
+}
+
+/* Returns what core 'c' can do at full batches, in packets/s.  Cores count as
+ * equal until they clearly differ: what each measures of itself is noisy, and
+ * steering by noise would make balanced loads uneven. */
+static double
+steer_core_capacity(const struct steer_observer *o, struct steer_core_obs *c)
+{
+    double fit = o->cycles_batch * c->f_b + o->cycles_packet * c->f_n;
+    double full = o->cycles_packet + o->cycles_batch / NETDEV_MAX_BURST;
+    double excess;
+
+    c->cost = fit > 0 ? c->f_c / fit : 1;
+    excess = c->cost - 1;
+    if (fabs(excess) < STEER_COST_NOISE) {
+        excess = 0;
+    } else {
+        excess -= copysign(STEER_COST_NOISE, excess);
+    }
+    return full > 0 ? o->tsc_hz / (full * (1 + excess)) : 0;
 }
 
 static void
@@ -81,6 +102,7 @@ steer_observe_core(struct steer_observer *o, size_t i, double s)
     double cycles = steer_delta(&c->busy_cycles, steer_ctr64_get(&n->busy));
     double fitted = steer_delta(&c->fit_packets,
                                 steer_ctr64_get(&n->fit_packets));
+    double absent = steer_delta(&c->gaps, steer_ctr64_get(&n->gaps));
     double samples = steer_delta(&c->lat_samples,
                                  steer_ctr64_get(&n->lat_samples));
     double latency = steer_delta(&c->lat_cycles,
@@ -89,18 +111,19 @@ steer_observe_core(struct steer_observer *o, size_t i, double s)
     c->upcalls_ps = steer_delta(&c->upcalls, steer_ctr64_get(&n->upcalls)) / s;
     c->preempted_ps = steer_delta(&c->preempted,
                                   steer_ctr64_get(&n->preempted)) / s;
+    o->max_gap = MAX(o->max_gap, absent / (o->tsc_hz * s + 1));
     c->f_b = c->f_b * STEER_FIT_DECAY + bursts;
     c->f_n = c->f_n * STEER_FIT_DECAY + fitted;
     c->f_c = c->f_c * STEER_FIT_DECAY + cycles;
-    c->f_nn = (c->f_nn * STEER_FIT_DECAY
-               + steer_delta(&c->sum_nn, steer_ctr64_get(&n->sum_nn)));
-    c->f_nc = (c->f_nc * STEER_FIT_DECAY
-               + steer_delta(&c->sum_nc, steer_ctr64_get(&n->sum_nc)));
+    o->f_b += bursts;
+    o->f_n += fitted;
+    o->f_c += cycles;
+    o->f_nn += steer_delta(&c->sum_nn, steer_ctr64_get(&n->sum_nn));
+    o->f_nc += steer_delta(&c->sum_nc, steer_ctr64_get(&n->sum_nc));
     c->busy = o->tsc_hz ? cycles / (o->tsc_hz * s) : 0;
     c->batch = bursts ? fitted / bursts : 0;
 
     core->pps = packets / s;
-    core->cap_pps = steer_core_capacity(c, o->tsc_hz);
     core->latency_ns = samples && o->tsc_hz
                         ? latency / samples / o->tsc_hz * 1e9 : 0;
     core->numa = c->pmd->numa_id;
@@ -201,7 +224,7 @@ steer_observe_buckets(struct steer_observer *o, size_t group, double s)
         bucket->bytes_ps = (bytes - steer_ctr32_get(&port->prev[b].bytes)) / s;
         atomic_store_relaxed(&port->prev[b].packets, packets);
         atomic_store_relaxed(&port->prev[b].bytes, bytes);
-        if (!o->fresh) {
+        if (!o->fresh && !o->n_disturbed) {
             bucket->pred_pps = ext_holt_update(holt, bucket->pps, 1 / s);
         }
         bucket->core = steer_core_of_queue(o, port->rxqs[port->owner[b]]);
@@ -300,8 +323,31 @@ steer_observe(struct steer_observer *o, long long int now, uint64_t tsc)
     o->state.tick_s = s;
     o->fresh = fresh;
 
+    o->f_b *= STEER_FIT_DECAY;
+    o->f_n *= STEER_FIT_DECAY;
+    o->f_c *= STEER_FIT_DECAY;
+    o->f_nn *= STEER_FIT_DECAY;
+    o->f_nc *= STEER_FIT_DECAY;
+    o->max_gap = 0;
     for (size_t i = 0; i < o->state.n_cores; i++) {
         steer_observe_core(o, i, s);
+    }
+    /* What a thread received in a tick says little if the operating system
+     * ran something else for much of it, nor does the tick after, in which it
+     * catches up.  But that must not go on for ever. */
+    if (o->max_gap > STEER_GAP_MAX) {
+        o->n_disturbed = (o->n_disturbed < STEER_DISTURBED_MAX
+                          ? o->n_disturbed + 1 : 0);
+        o->settling = true;
+    } else if (o->settling && o->n_disturbed < STEER_DISTURBED_MAX) {
+        o->n_disturbed++;
+        o->settling = false;
+    } else {
+        o->n_disturbed = 0;
+    }
+    steer_observe_cost(o);
+    for (size_t i = 0; i < o->state.n_cores; i++) {
+        o->state.cores[i].cap_pps = steer_core_capacity(o, &o->cores[i]);
     }
     for (size_t g = 0; g < o->state.n_groups; g++) {
         steer_observe_queues(o, g);

@@ -19,15 +19,16 @@ struct steer_core_obs {
     struct steer_pmd *pmd;
     double busy;                /* Share of the interval in bursts. */
     double batch;               /* Mean packets in a burst. */
-    double cycles_batch;        /* Fit: cycles of a burst... */
-    double cycles_packet;       /* ...and of each packet in it. */
+    double cost;                /* Its cycles by those of the common fit. */
     double upcalls_ps;
     double preempted_ps;        /* Bursts/s that were pre-empted. */
 
-    /* Counters at the last tick and the fit's decaying sums. */
-    uint64_t packets, upcalls, preempted, lat_samples, lat_cycles;
+    /* Counters at the last tick. */
+    uint64_t packets, upcalls, preempted, gaps, lat_samples, lat_cycles;
     uint64_t bursts, fit_packets, busy_cycles, sum_nn, sum_nc;
-    double f_b, f_n, f_c, f_nn, f_nc;
+
+    /* Decaying sums of the bursts, their packets and their cycles. */
+    double f_b, f_n, f_c;
 };
 
 /* ...and of a port. */
@@ -46,6 +47,16 @@ struct steer_observer {
     long long int last_usec;            /* Of the last tick. */
     uint64_t last_tsc;
     double tsc_hz;
+
+    /* What a burst costs: cycles = a + b * packets, fitted to the bursts of
+     * all cores; decaying sums behind it. */
+    double cycles_batch, cycles_packet;
+    double f_b, f_n, f_c, f_nn, f_nc;
+    double max_gap;             /* Longest absence in the tick, share of it. */
+    bool settling;              /* The tick before was disturbed. */
+    unsigned int n_disturbed;   /* Ticks in a row in which predictions had to
+                                 * stand because a thread did not get to run
+                                 * for much of the tick. */
     bool fresh;                 /* The last tick has no predecessor: rates are
                                  * not valid yet. */
 };

@@ -13,6 +13,7 @@
 #include "datapath-hooks/steering/steer-dp.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 
 #include "datapath-hooks/ext-hooks.h"
 #include "hash.h"
@@ -87,6 +88,7 @@ steer_pmd_claim(void)
             pmd->core_id = core_id;
             pmd->numa_id = ovs_numa_get_numa_id(core_id);
             pmd->last_n = 0;
+            pmd->poll_tsc = rte_rdtsc();
             pthread_setspecific(pmd_key, pmd);
             return pmd;
         }

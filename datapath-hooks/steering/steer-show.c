@@ -59,8 +59,7 @@ steer_core_to_json(const struct steer_agent *a, size_t i)
     put_real(json, "capacity_pps", core->cap_pps);
     put_real(json, "busy", c->busy);
     put_real(json, "batch", c->batch);
-    put_real(json, "cycles_per_burst", c->cycles_batch);
-    put_real(json, "cycles_per_packet", c->cycles_packet);
+    put_real(json, "relative_cost", c->cost);
     put_real(json, "rxq_fill", core->qfill);
     put_real(json, "missed_pps", core->drops_pps);
     put_real(json, "upcalls_ps", c->upcalls_ps);
@@ -72,6 +71,7 @@ steer_core_to_json(const struct steer_agent *a, size_t i)
     put_int(json, "handoff_drops", steer_ctr64_get(&n->handoff_drops));
     put_int(json, "late", steer_ctr64_get(&n->late));
     put_int(json, "preempted", steer_ctr64_get(&n->preempted));
+    put_int(json, "absent_cycles", steer_ctr64_get(&n->gaps));
     return json;
 }
 
@@ -225,9 +225,12 @@ steer_to_json(const struct steer_agent *a) OVS_REQUIRES(steer_mutex)
     put_int(json, "tick_ms", a->settings.tick_ms);
     put_int(json, "ticks", a->n_ticks);
     put_int(json, "late_ticks", a->n_late);
+    put_int(json, "disturbed_ticks", a->n_disturbed);
     put_real(json, "tick_us", a->n_ticks ? (double) a->usec / a->n_ticks : 0);
     put_int(json, "tick_us_max", a->usec_max);
     put_real(json, "tsc_hz", a->obs.tsc_hz);
+    put_real(json, "cycles_per_burst", a->obs.cycles_batch);
+    put_real(json, "cycles_per_packet", a->obs.cycles_packet);
     put_int(json, "churn_left", a->churn);
     put_int(json, "decisions", a->n_decisions);
     put_int(json, "limited", a->n_limited);
@@ -333,9 +336,10 @@ steer_format(const struct steer_agent *a, struct ds *ds)
         return;
     }
     ds_put_format(ds, "policy: %s, tick %u ms, %"PRIu64" ticks (%"PRIu64
-                  " late), mean %.0f us, max %"PRIu64" us\n",
+                  " late, %"PRIu64" disturbed), mean %.0f us, max %"PRIu64" us\n",
                   a->settings.policy_file ? a->settings.policy_file
                   : "built-in", a->settings.tick_ms, a->n_ticks, a->n_late,
+                  a->n_disturbed,
                   a->n_ticks ? (double) a->usec / a->n_ticks : 0,
                   a->usec_max);
     ds_put_format(ds, "imbalance: %.1f%%\n",

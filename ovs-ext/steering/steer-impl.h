@@ -43,6 +43,7 @@ struct steer_view {
     uint32_t start[STEER_MAX_CORES + 1];
     uint32_t *list;             /* Bucket indexes. */
     size_t n_list;
+    uint8_t *home;              /* By bucket index: core if movable. */
     float *bcur;                /* By bucket index: load on its core. */
     float *bpred;               /* The same, predicted. */
     uint64_t *allowed;          /* By group index: cores that take part. */

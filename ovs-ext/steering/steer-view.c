@@ -15,6 +15,8 @@
 #define COST_ALPHA 0.3
 #define FIXED_ALPHA 0.1
 
+#define NO_HOME UINT8_MAX       /* In steer_view.home. */
+
 void
 steer_view_init(struct steer_view *v)
 {
@@ -25,6 +27,7 @@ void
 steer_view_destroy(struct steer_view *v)
 {
     free(v->list);
+    free(v->home);
     free(v->bcur);
     free(v->bpred);
     free(v->allowed);
@@ -43,6 +46,7 @@ view_reserve(struct steer_view *v, size_t n_buckets, size_t n_groups)
 {
     if (n_buckets > v->alloc_buckets) {
         v->list = xrealloc(v->list, n_buckets * sizeof *v->list);
+        v->home = xrealloc(v->home, n_buckets * sizeof *v->home);
         v->bcur = xrealloc(v->bcur, n_buckets * sizeof *v->bcur);
         v->bpred = xrealloc(v->bpred, n_buckets * sizeof *v->bpred);
         v->items = xrealloc(v->items, n_buckets * sizeof *v->items);
@@ -97,23 +101,40 @@ view_cores(struct steer_view *v)
     }
 }
 
-/* Groups movable buckets by core. */
+/* Sums over the buckets of each core. */
+struct sums {
+    double pps[STEER_MAX_CORES];    /* Measured packets/s. */
+    double pred[STEER_MAX_CORES];   /* Predicted packets/s. */
+    uint64_t fresh;             /* Cores whose buckets have just changed. */
+};
+
+/* Adds up the buckets of each core, and groups the movable ones by core. */
 static void
-view_list(struct steer_view *v)
+view_list(struct steer_view *v, struct sums *sums)
 {
     const struct steer_state *st = v->st;
-    uint32_t n[STEER_MAX_CORES + 1] = { 0 };
+    uint32_t n[STEER_MAX_CORES] = { 0 };
 
+    memset(sums, 0, sizeof *sums);
     for (size_t i = 0; i < st->n_groups; i++) {
         v->allowed[i] = st->groups[i].cores & v->part;
     }
     for (size_t i = 0; i < v->n_buckets; i++) {
         const struct steer_bucket *b = &st->buckets[i];
+        uint8_t home = NO_HOME;
 
-        if (b->movable && b->core < v->n_cores && b->group < st->n_groups
-            && (v->part >> b->core) & 1) {
-            n[b->core]++;
+        if (b->core < v->n_cores) {
+            sums->pps[b->core] += sane(b->pps, 1e12);
+            sums->pred[b->core] += sane(b->pred_pps, 1e12);
+            sums->fresh |= ((uint64_t) (b->ticks_since_move < 3
+                                        || !b->movable) << b->core);
+            if (b->movable && b->group < st->n_groups
+                && (v->part >> b->core) & 1) {
+                home = b->core;
+                n[home]++;
+            }
         }
+        v->home[i] = home;
     }
     v->start[0] = 0;
     for (size_t c = 0; c < v->n_cores; c++) {
@@ -122,11 +143,8 @@ view_list(struct steer_view *v)
     }
     v->n_list = v->start[v->n_cores];
     for (size_t i = 0; i < v->n_buckets; i++) {
-        const struct steer_bucket *b = &st->buckets[i];
-
-        if (b->movable && b->core < v->n_cores && b->group < st->n_groups
-            && (v->part >> b->core) & 1) {
-            v->list[n[b->core]++] = i;
+        if (v->home[i] != NO_HOME) {
+            v->list[n[v->home[i]]++] = i;
         }
     }
 }
@@ -134,25 +152,11 @@ view_list(struct steer_view *v)
 /* Predicts loads from the buckets' predicted rates and the cores' smoothed
  * costs per packet. */
 static void
-view_predict(struct steer_view *v)
+view_predict(struct steer_view *v, const struct sums *sums)
 {
     const struct steer_state *st = v->st;
-    double sum[STEER_MAX_CORES] = { 0 };    /* Of measured packets/s. */
-    double psum[STEER_MAX_CORES] = { 0 };   /* Of predicted packets/s. */
-    uint64_t fresh = 0;         /* Cores whose buckets have just changed. */
     double cur_scale[STEER_MAX_CORES];
 
-    for (size_t i = 0; i < v->n_buckets; i++) {
-        const struct steer_bucket *b = &st->buckets[i];
-
-        if (b->core < v->n_cores) {
-            sum[b->core] += sane(b->pps, 1e12);
-            psum[b->core] += sane(b->pred_pps, 1e12);
-            if (b->ticks_since_move < 3 || !b->movable) {
-                fresh |= UINT64_C(1) << b->core;
-            }
-        }
-    }
     for (size_t c = 0; c < v->n_cores; c++) {
         double pps = sane(st->cores[c].pps, 1e12);
         double cap = sane(st->cores[c].cap_pps, 1e12);
@@ -171,18 +175,18 @@ view_predict(struct steer_view *v)
             v->cost[c] += COST_ALPHA * (cost - v->cost[c]);
         }
 
-        double fixed = (pps - sum[c]) * v->cost[c];
+        double fixed = (pps - sums->pps[c]) * v->cost[c];
         fixed = fixed > 0 ? fixed : 0;
         if (!v->primed) {
             v->fixed[c] = fixed;
-        } else if (!((fresh >> c) & 1)) {
+        } else if (!((sums->fresh >> c) & 1)) {
             v->fixed[c] += FIXED_ALPHA * (fixed - v->fixed[c]);
         }
-        v->pred[c] = sum[c] > 0 || psum[c] > 0
-                     ? sane(psum[c] * v->cost[c] + v->fixed[c], 1e3)
+        v->pred[c] = sums->pps[c] > 0 || sums->pred[c] > 0
+                     ? sane(sums->pred[c] * v->cost[c] + v->fixed[c], 1e3)
                      : v->cur[c];
-        cur_scale[c] = sum[c] > 0
-                       ? v->cur[c] / (sum[c] > pps ? sum[c] : pps) : 0;
+        cur_scale[c] = sums->pps[c] > 0
+                       ? v->cur[c] / MAX(sums->pps[c], pps) : 0;
     }
     for (size_t i = 0; i < v->n_buckets; i++) {
         const struct steer_bucket *b = &st->buckets[i];
@@ -203,8 +207,10 @@ steer_view_update(struct steer_view *v, const struct steer_state *st)
     v->n_buckets = st->n_buckets;
     view_reserve(v, v->n_buckets, st->n_groups);
     view_cores(v);
-    view_list(v);
-    view_predict(v);
+
+    struct sums sums;
+    view_list(v, &sums);
+    view_predict(v, &sums);
 
     v->mean_cur = v->mean_pred = 0;
     for (size_t c = 0; c < v->n_cores; c++) {
@@ -243,37 +249,41 @@ steer_view_imbalance(const struct steer_view *v,
     return v->mean_pred > 1e-9 ? (hi - lo) / v->mean_pred : 0;
 }
 
-/* One pass of a radix sort, on DIGIT bits from 'shift' up, largest first. */
+/* Scatters 'src' into 'dst' by DIGIT bits from 'shift' up, largest first, given
+ * how many have each value. */
 #define DIGIT 7
+#define N_DIGITS (1 << DIGIT)
 BUILD_ASSERT_DECL(2 * DIGIT == STEER_KEY_BITS);
 
 static void
 radix_pass(const struct steer_item *src, struct steer_item *dst, size_t n,
-           int shift)
+           uint32_t count[N_DIGITS], int shift)
 {
-    const uint32_t mask = (1u << DIGIT) - 1;
-    uint32_t pos[1 << DIGIT] = { 0 };
     uint32_t at = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        pos[(src[i].key >> shift) & mask]++;
-    }
-    for (int i = mask; i >= 0; i--) {
-        uint32_t count = pos[i];
+    for (int i = N_DIGITS - 1; i >= 0; i--) {
+        uint32_t c = count[i];
 
-        pos[i] = at;
-        at += count;
+        count[i] = at;
+        at += c;
     }
     for (size_t i = 0; i < n; i++) {
-        dst[pos[(src[i].key >> shift) & mask]++] = src[i];
+        dst[count[(src[i].key >> shift) & (N_DIGITS - 1)]++] = src[i];
     }
 }
 
 void
 steer_sort(struct steer_item *items, struct steer_item *tmp, size_t n)
 {
-    if (n > 1) {
-        radix_pass(items, tmp, n, 0);
-        radix_pass(tmp, items, n, DIGIT);
+    uint32_t low[N_DIGITS] = { 0 }, high[N_DIGITS] = { 0 };
+
+    if (n < 2) {
+        return;
     }
+    for (size_t i = 0; i < n; i++) {
+        low[items[i].key & (N_DIGITS - 1)]++;
+        high[items[i].key >> DIGIT]++;
+    }
+    radix_pass(items, tmp, n, low, 0);
+    radix_pass(tmp, items, n, high, DIGIT);
 }

@@ -65,8 +65,8 @@ def lines(args, name, series, xlabel, panels):
             " ".join("%g" % v for v in row) for row in rows)))
     script = "\n".join(blocks) + "\nset multiplot layout %d,1\n" % len(panels)
     for n, (ylabel, log) in enumerate(panels):
-        script += "set ylabel %s\n%s set logscale y\n" % (
-            quote(ylabel), "" if log else "un")
+        script += "set ylabel %s\n%s logscale y\n" % (
+            quote(ylabel), "set" if log else "unset")
         script += "set xlabel %s\n" % quote(
             xlabel if n == len(panels) - 1 else "")
         script += "plot " + ", ".join(
