@@ -5,8 +5,8 @@
 EXT_WRAPPED = \
 	netdev_rxq_recv netdev_send netdev_rxq_open netdev_rxq_close \
 	netdev_n_rxq netdev_rxq_enabled dpif_register_upcall_cb \
-	dpif_set_config dpif_port_set_config bridge_init bridge_run \
-	bridge_wait bridge_exit ovs_print_version
+	dpif_set_config dpif_port_set_config dpif_close bridge_init \
+	bridge_run bridge_wait bridge_exit ovs_print_version
 
 noinst_LIBRARIES += datapath-hooks/libexthooks.a
 datapath_hooks_libexthooks_a_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)

@@ -39,6 +39,7 @@ EXT_WRAP(bool, netdev_rxq_enabled, struct netdev_rxq *)
 EXT_WRAP(void, dpif_register_upcall_cb, struct dpif *, upcall_callback *,
          void *)
 EXT_WRAP(int, dpif_set_config, struct dpif *, const struct smap *)
+EXT_WRAP(void, dpif_close, struct dpif *)
 EXT_WRAP(int, dpif_port_set_config, struct dpif *, odp_port_t,
          const struct smap *)
 EXT_WRAP(void, bridge_init, const char *)
@@ -188,6 +189,18 @@ __wrap_dpif_set_config(struct dpif *dpif, const struct smap *cfg)
         hook(dpif, cfg);
     }
     return __real_dpif_set_config(dpif, cfg);
+}
+
+void
+__wrap_dpif_close(struct dpif *dpif)
+{
+    ext_dpif_close_func *hook;
+
+    EXT_HOOK(dpif_close, &hook);
+    if (hook && dpif) {
+        hook(dpif);
+    }
+    __real_dpif_close(dpif);
 }
 
 int

@@ -52,7 +52,10 @@ typedef int ext_n_rxq_func(const struct netdev *);
 typedef bool ext_rxq_owned_func(const struct netdev_rxq *);
 
 /* Configuration of a datapath, of one of its ports.  Main thread. */
-typedef void ext_dpif_config_func(const struct dpif *, const struct smap *);
+typedef void ext_dpif_config_func(struct dpif *, const struct smap *);
+
+/* A datapath handle is about to be closed.  Any thread. */
+typedef void ext_dpif_close_func(const struct dpif *);
 typedef void ext_port_config_func(struct dpif *, odp_port_t,
                                   const struct smap *);
 
@@ -71,6 +74,7 @@ struct ext_hooks {
     ATOMIC(ext_n_rxq_func *) n_rxq;
     ATOMIC(ext_rxq_owned_func *) rxq_owned;
     ATOMIC(ext_dpif_config_func *) dpif_config;
+    ATOMIC(ext_dpif_close_func *) dpif_close;
     ATOMIC(ext_port_config_func *) port_config;
     ATOMIC(ext_cycle_func *) run;
     ATOMIC(ext_cycle_func *) wait;

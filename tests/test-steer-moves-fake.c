@@ -12,6 +12,7 @@
 #include <rte_ring.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include "bitmap.h"
 #include "datapath-hooks/ext-hooks.h"
@@ -557,7 +558,5 @@ void
 fake_pmd_stall(unsigned int id, bool stall)
 {
     atomic_store_relaxed(&fake_pmds[id].stall, stall);
-    if (stall) {
-        WAIT_UNTIL(fake_pmd_is_stalled(&fake_pmds[id]));
-    }
+    WAIT_UNTIL(fake_pmd_is_stalled(&fake_pmds[id]) == stall);
 }

@@ -20,7 +20,7 @@
 
 enum {
     STEER_HISTORY = 1024,       /* Decisions remembered. */
-    STEER_TICK_MOVES = 32       /* Moves in a tick. */
+    STEER_TICK_MOVES = 128      /* Moves in a tick. */
 };
 
 /* A decision, for ext/steering-history. */

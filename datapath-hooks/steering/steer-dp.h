@@ -66,7 +66,7 @@ enum {
     STEER_MAX_PMDS = 64,        /* PMD threads. */
     STEER_MAX_BUCKETS = 512,    /* Largest RETA steered. */
     STEER_MAX_QUEUES = 128,     /* Rx queues of one port, virtual included. */
-    STEER_MAX_MOVES = 64,       /* Moves in flight, all ports. */
+    STEER_MAX_MOVES = 128,      /* Moves in flight, all ports. */
     STEER_PARK_CAPACITY = 16384, /* Room of a park, packets... */
     STEER_PARK_MAX = 8192,      /* ...and its largest limit: the rest is for
                                  * what a ring still holds. */

@@ -45,32 +45,33 @@ struct steer_flow {
 static struct hmap flows = HMAP_INITIALIZER(&flows);
 static struct hmap buckets = HMAP_INITIALIZER(&buckets);
 static struct steer_warm_stats stats;
-static char *dp_name, *dp_type;
+static struct dpif *dpif OVS_GUARDED_BY(steer_mutex);
 
 /* Where the sweep stands in 'flows'. */
 static struct hmap_position sweep;
 
 void
-steer_warm_set_dpif(const char *name, const char *type)
+steer_warm_set_dpif(struct dpif *dpif_)
 {
-    free(dp_name);
-    free(dp_type);
-    dp_name = xstrdup(name);
-    dp_type = xstrdup(type);
+    ovs_mutex_lock(&steer_mutex);
+    dpif = dpif_;
+    ovs_mutex_unlock(&steer_mutex);
+}
+
+void
+steer_warm_forget_dpif(const struct dpif *dpif_)
+{
+    ovs_mutex_lock(&steer_mutex);
+    if (dpif == dpif_) {
+        dpif = NULL;
+    }
+    ovs_mutex_unlock(&steer_mutex);
 }
 
 const struct steer_warm_stats *
 steer_warm_stats(void)
 {
     return &stats;
-}
-
-static struct dpif *
-steer_warm_open(void)
-{
-    struct dpif *dpif;
-
-    return dp_name && !dpif_open(dp_name, dp_type, &dpif) ? dpif : NULL;
 }
 
 /* Wildcarded flows go under hash bucket STEER_MAX_BUCKETS of their port. */
@@ -141,7 +142,7 @@ steer_warm_clear(void)
 /* Carries out 'op'.  Not by dpif_operate(), which logs a warning when a flow
  * is not there: here that is an answer like any other. */
 static int
-steer_warm_operate(struct dpif *dpif, struct dpif_op *op)
+steer_warm_operate(struct dpif_op *op)
 {
     struct dpif_op *ops[1] = { op };
 
@@ -151,8 +152,8 @@ steer_warm_operate(struct dpif *dpif, struct dpif_op *op)
 
 /* Returns true if 'flow' is on core 'pmd_id', or with PMD_ID_NULL on any. */
 static bool
-steer_flow_get(struct dpif *dpif, const struct steer_flow *flow,
-               unsigned int pmd_id, struct ofpbuf *buf, struct dpif_flow *df)
+steer_flow_get(const struct steer_flow *flow, unsigned int pmd_id,
+               struct ofpbuf *buf, struct dpif_flow *df)
 {
     struct dpif_op op = {
         .type = DPIF_OP_FLOW_GET,
@@ -165,7 +166,7 @@ steer_flow_get(struct dpif *dpif, const struct steer_flow *flow,
     };
 
     ofpbuf_clear(buf);
-    return !steer_warm_operate(dpif, &op);
+    return !steer_warm_operate(&op);
 }
 
 /* Checks some flows of the map and drops those that the datapath has not got
@@ -175,11 +176,10 @@ steer_warm_sweep(void)
 {
     size_t n = (hmap_count(&flows) > STEER_WARM_MAX / 2
                 ? STEER_WARM_SWEEP_FULL : STEER_WARM_SWEEP);
-    struct dpif *dpif = hmap_is_empty(&flows) ? NULL : steer_warm_open();
     uint64_t stub[1024 / 8];
     struct ofpbuf buf;
 
-    if (!dpif) {
+    if (!dpif || hmap_is_empty(&flows)) {
         return;
     }
     ofpbuf_use_stub(&buf, stub, sizeof stub);
@@ -193,12 +193,11 @@ steer_warm_sweep(void)
             break;
         }
         flow = CONTAINER_OF(node, struct steer_flow, node);
-        if (!steer_flow_get(dpif, flow, PMD_ID_NULL, &buf, &df)) {
+        if (!steer_flow_get(flow, PMD_ID_NULL, &buf, &df)) {
             steer_flow_remove(flow);
         }
     }
     ofpbuf_uninit(&buf);
-    dpif_close(dpif);
 }
 
 void
@@ -239,7 +238,6 @@ steer_warm_hash(const struct flow *key, uint32_t *hash)
 void
 steer_warm_seed(void)
 {
-    struct dpif *dpif = steer_warm_open();
     struct dpif_flow_dump_thread *thread;
     struct dpif_flow_dump *dump;
     struct dpif_flow df[32];
@@ -274,21 +272,20 @@ steer_warm_seed(void)
     }
     dpif_flow_dump_thread_destroy(thread);
     dpif_flow_dump_destroy(dump);
-    dpif_close(dpif);
 }
 
 /* Puts 'flow' on core 'to', from core 'from' or any other that has it. */
 static bool
-steer_flow_put(struct dpif *dpif, struct steer_flow *flow, unsigned int from,
-               unsigned int to, struct ofpbuf *buf)
+steer_flow_put(struct steer_flow *flow, unsigned int from, unsigned int to,
+               struct ofpbuf *buf)
 {
     struct dpif_flow df;
     struct dpif_op op;
     int error;
 
-    if (steer_flow_get(dpif, flow, to, buf, &df)
-        || (!steer_flow_get(dpif, flow, from, buf, &df)
-            && !steer_flow_get(dpif, flow, PMD_ID_NULL, buf, &df))) {
+    if (steer_flow_get(flow, to, buf, &df)
+        || (!steer_flow_get(flow, from, buf, &df)
+            && !steer_flow_get(flow, PMD_ID_NULL, buf, &df))) {
         return false;
     }
     op = (struct dpif_op) {
@@ -302,7 +299,7 @@ steer_flow_put(struct dpif *dpif, struct steer_flow *flow, unsigned int from,
             .pmd_id = to,
         },
     };
-    error = steer_warm_operate(dpif, &op);
+    error = steer_warm_operate(&op);
     if (error) {
         stats.failed += error != EEXIST;
         return false;
@@ -315,9 +312,8 @@ steer_flow_put(struct dpif *dpif, struct steer_flow *flow, unsigned int from,
 /* Iterates over the flows of a port whose hash ends in 'low_bits' out of
  * 'mask', and puts them. */
 static int
-steer_warm_slot(struct dpif *dpif, const struct steer_port *port,
-                uint32_t low_bits, unsigned int from, unsigned int to,
-                int budget)
+steer_warm_slot(const struct steer_port *port, uint32_t low_bits,
+                unsigned int from, unsigned int to, int budget)
 {
     uint64_t to_bit = UINT64_C(1) << (to % 64);
     uint64_t stub[2048 / 8];
@@ -338,7 +334,7 @@ steer_warm_slot(struct dpif *dpif, const struct steer_port *port,
             n = -1;
             break;
         }
-        n += steer_flow_put(dpif, flow, from, to, &buf);
+        n += steer_flow_put(flow, from, to, &buf);
         flow->on |= to_bit;
     }
     ofpbuf_uninit(&buf);
@@ -350,20 +346,18 @@ steer_warm_bucket(const struct steer_port *port, uint32_t bucket,
                   unsigned int from, unsigned int to, int budget)
 {
     uint32_t mask = port->rxqs[0]->bucket_mask;
-    struct dpif *dpif;
     int total;
 
-    if (port->port_no == ODPP_NONE || !(dpif = steer_warm_open())) {
+    if (port->port_no == ODPP_NONE || !dpif) {
         return 0;
     }
-    total = steer_warm_slot(dpif, port, STEER_MAX_BUCKETS, from, to, budget);
+    total = steer_warm_slot(port, STEER_MAX_BUCKETS, from, to, budget);
     for (uint32_t low = bucket & mask; total >= 0 && low < STEER_MAX_BUCKETS;
          low += mask + 1) {
-        int n = steer_warm_slot(dpif, port, low, from, to, budget - total);
+        int n = steer_warm_slot(port, low, from, to, budget - total);
 
         total = n < 0 ? -1 : total + n;
     }
-    dpif_close(dpif);
     return total;
 }
 

@@ -22,6 +22,8 @@
 
 #include "datapath-hooks/steering/steer-dp.h"
 
+struct dpif;
+
 struct steer_warm_stats {
     uint64_t flows;             /* In the map. */
     uint64_t known;             /* Misses noted. */
@@ -32,8 +34,10 @@ struct steer_warm_stats {
 
 void steer_warm_clear(void);
 
-/* Datapath to put flows into. */
-void steer_warm_set_dpif(const char *name, const char *type);
+/* The datapath to put flows into, as ofproto has it open: while ofproto has,
+ * that is until steer_warm_forget_dpif().  Any thread, without the mutex. */
+void steer_warm_set_dpif(struct dpif *);
+void steer_warm_forget_dpif(const struct dpif *);
 
 /* Takes in what PMD threads have reported and ages out some flows that have
  * gone. */

@@ -63,12 +63,12 @@ steer_hooks_set(bool on)
 }
 
 static void
-steer_dpif_config(const struct dpif *dpif, const struct smap *cfg)
+steer_dpif_config(struct dpif *dpif, const struct smap *cfg)
 {
     if (!steer_is_netdev_datapath(dpif)) {
         return;
     }
-    steer_warm_set_dpif(dpif_base_name(dpif), dpif_type(dpif));
+    steer_warm_set_dpif(dpif);
     if (steer_settings_parse(&settings, cfg) || settings_changed) {
         settings_changed = false;
         steer_agent_configure(&settings);
@@ -106,6 +106,7 @@ steer_init(void)
     EXT_HOOK_SET(rxq_owned, steer_rxq_owned);
     EXT_HOOK_SET(dpif_config, steer_dpif_config);
     EXT_HOOK_SET(port_config, steer_port_config);
+    EXT_HOOK_SET(dpif_close, steer_warm_forget_dpif);
 }
 
 void
