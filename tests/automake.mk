@@ -20,17 +20,32 @@ EXTRA_DIST += \
 	$(TESTSUITE_AT) \
 	tests/atlocal.in \
 	tests/check-ovs.sh \
-	tests/layer-lint.py
+	tests/layer-lint.py \
+	tests/tsan.supp
 
 # Unit test programs, run by tests/unit.at.  Pure code needs no daemon.
 check_PROGRAMS += \
 	tests/fuzz-policy \
 	tests/test-policy \
+	tests/test-steer-moves \
 	tests/test-steering
 tests_fuzz_policy_SOURCES = tests/fuzz-policy.c
 tests_fuzz_policy_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_policy_SOURCES = tests/test-policy.c tests/test-steering-util.h
 tests_test_policy_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_steer_moves_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
+tests_test_steer_moves_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=dp_packet_uninit
+tests_test_steer_moves_SOURCES = \
+	tests/test-steer-moves.c \
+	tests/test-steer-moves.h \
+	tests/test-steer-moves-fake.c \
+	datapath-hooks/steering/steer-handoff.c \
+	datapath-hooks/steering/steer-move.c \
+	datapath-hooks/steering/steer-packet.c \
+	datapath-hooks/steering/steer-park.c \
+	datapath-hooks/steering/steer-pmd.c \
+	datapath-hooks/steering/steer-rxq.c
+tests_test_steer_moves_LDADD = $(OVS_LIBS) $(DPDK_LIBS)
 tests_test_steering_SOURCES = tests/test-steering.c tests/test-steering-util.h
 tests_test_steering_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 
@@ -78,7 +93,7 @@ check-local: $(TESTSUITE) tests/bin/ovs-vswitchd tests/atconfig tests/atlocal \
 
 clean-local:
 	test ! -f $(TESTSUITE) || $(SHELL) $(TESTSUITE) -C tests --clean
-	rm -rf tests/bin tests/check-ovs.dir
+	rm -rf tests/bin tests/check-ovs.dir tests/tsan.dir
 
 # Layer rules, see ARCHITECTURE.rst.  "make check" runs it too.
 check-layers:
@@ -96,3 +111,22 @@ check-ovs: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
 	$(CHECK_OVS) $(CHECK_OVS_FLAGS)
 check-fast-ovs: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
 	$(CHECK_OVS) --mode=idle --mode=steering --subset=fast
+
+## The lock-free parts of steering under ThreadSanitizer.  DPDK's rings in the
+## C11 memory model, whose order the sanitizer can see.
+STEER_MOVES_TESTS = reta handoff straggler idle-old-queue park-full \
+	reta-error pmd-exit port-close unpolled-new-queue
+check-tsan:
+	@$(MKDIR_P) tests/tsan.dir
+	cd '$(abs_top_srcdir)' && $(CC) $(tests_test_steer_moves_CPPFLAGS) \
+	    -I'$(abs_top_builddir)' -DRTE_USE_C11_MEM_MODEL \
+	    $(OVS_CFLAGS) -O1 -g -fsanitize=thread \
+	    $(filter %.c,$(tests_test_steer_moves_SOURCES)) \
+	    -Wl,--wrap=dp_packet_uninit \
+	    -o '$(abs_top_builddir)/tests/tsan.dir/test-steer-moves' \
+	    $(tests_test_steer_moves_LDADD) $(LIBS)
+	for test in $(STEER_MOVES_TESTS); do \
+	    TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp halt_on_error=1' \
+	        tests/tsan.dir/test-steer-moves $$test || exit 1; \
+	done
+.PHONY: check-tsan

@@ -130,7 +130,8 @@ steer_agent_act(struct steer_agent *a, const struct steer_move *moves,
         }
         req->port = steer_observer_port(&a->obs, moves[i].bucket,
                                         &req->bucket);
-        req->queue = steer_observer_queue(&a->obs, req->port, moves[i].to);
+        req->queue = steer_observer_queue(&a->obs, req->port, req->bucket,
+                                          moves[i].to);
         if (req->queue != UINT16_MAX
             && steer_agent_warm_move(a, req->port, req->bucket, &moves[i],
                                      &budget)) {

@@ -171,6 +171,9 @@ struct steer_pmd {
         uint32_t seq;
     } cache[STEER_RXQ_CACHE];   /* Of steer_rxq_find(). */
 
+    /* Reads 'steer_transits': the agent must not reuse a slot meanwhile. */
+    ATOMIC(bool) rebuilding;
+
     /* Ring of misses: PMD writes 'head' and entries, agent 'tail'. */
     steer_ctr32 miss_head;
     steer_ctr32 miss_tail;
@@ -297,7 +300,7 @@ struct steer_transit {
     uint32_t old_seq, new_seq;  /* 'seq' to see acknowledged. */
     long long int started;      /* time_usec(). */
     uint64_t started_tsc;
-    uint64_t old_polls;         /* 'polls' of the old queue's core. */
+    uint64_t old_polls;         /* 'polls' of the core that is to answer. */
 
     /* Written by the pmd of 'old_q' (of 'disp_q' for handoff). */
     bool targeted;              /* 'target' holds. */
@@ -338,6 +341,7 @@ void steer_moves_init(void);
 size_t steer_moves_start(const struct steer_request *, size_t n)
     OVS_REQUIRES(steer_mutex);
 bool steer_moves_run(void) OVS_REQUIRES(steer_mutex);
+bool steer_moves_are_read(void);
 const struct steer_move_stats *steer_moves_stats(void);
 
 extern struct steer_transit steer_transits[STEER_MAX_MOVES];
@@ -349,8 +353,8 @@ steer_move_phase(const struct steer_transit *move)
 {
     int phase;
 
-    atomic_read_explicit(&CONST_CAST(struct steer_transit *, move)->phase,
-                         &phase, memory_order_acquire);
+    /* Sequentially consistent with 'rebuilding'. */
+    atomic_read(&CONST_CAST(struct steer_transit *, move)->phase, &phase);
     return phase;
 }
 
@@ -408,6 +412,8 @@ void steer_dev_init(void);
 void steer_ports_init(void);
 void steer_ports_set_virtual(unsigned int n_pmds);
 bool steer_ports_have_virtual(void);
+bool steer_port_may_use(const struct steer_port *, uint32_t bucket,
+                        uint16_t queue);
 void steer_port_hand_off(struct steer_port *) OVS_REQUIRES(steer_mutex);
 bool steer_port_ready(struct steer_port *) OVS_REQUIRES(steer_mutex);
 void steer_port_configure(const char *name, odp_port_t, const char *value);

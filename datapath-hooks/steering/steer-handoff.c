@@ -173,7 +173,8 @@ steer_dispatch_drained(struct steer_transit *move, uint64_t now)
 
     if (!move->targeted) {
         move->target = (move->old_q->is_virtual
-                        ? move->old_q->ring->prod.tail : 0);
+                        ? __atomic_load_n(&move->old_q->ring->prod.tail,
+                                          __ATOMIC_RELAXED) : 0);
         atomic_store_relaxed(&move->drained_tsc, now);
         move->targeted = true;
     }

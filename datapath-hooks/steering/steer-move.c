@@ -30,6 +30,8 @@ enum {
                                  * order; longer than a time slice. */
     STEER_IDLE_POLLS = 4096,    /* A thread that has polled so often, but not
                                  * the old queue, does not poll it. */
+    STEER_ORPHAN_USEC = 1000000, /* ...for so long: until then it may be on
+                                 * its way to another thread, by a reload. */
     STEER_BACKOFF_MSEC = 1000   /* After a device refused its table. */
 };
 
@@ -66,7 +68,7 @@ steer_move_alloc(void)
 static void
 steer_move_set_phase(struct steer_transit *move, enum steer_phase phase)
 {
-    atomic_store_explicit(&move->phase, phase, memory_order_release);
+    atomic_store(&move->phase, phase);
 }
 
 /* Makes 'q''s thread look at 'steer_transits' again.  Returns the number that it
@@ -131,6 +133,37 @@ steer_rxq_is_parking(const struct steer_rxq *q)
     return false;
 }
 
+/* Returns true if 'q' owes an answer to a move to it that was given up: it is
+ * not being polled, and more such moves would use up all slots. */
+static bool
+steer_rxq_is_silent(const struct steer_rxq *q)
+{
+    for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
+        const struct steer_transit *move = &steer_transits[i];
+
+        if (steer_move_phase(move) == STEER_CANCELLED && move->new_q == q) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns true if a PMD thread is reading 'steer_transits'.  Once it has been
+ * false, no thread uses a slot that was retired before. */
+bool
+steer_moves_are_read(void)
+{
+    for (size_t i = 0; i < STEER_MAX_PMDS; i++) {
+        bool rebuilding;
+
+        atomic_read(&steer_pmds[i].rebuilding, &rebuilding);
+        if (rebuilding) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Fills 'move' in and shows it to the queue that parks. */
 static void
 steer_move_arm(struct steer_transit *move, struct steer_port *port,
@@ -164,6 +197,7 @@ steer_move_cancel(struct steer_transit *move)
 {
     steer_move_set_phase(move, STEER_CANCELLED);
     move->new_seq = steer_rxq_notify(move->new_q);
+    move->old_polls = steer_rxq_polls(move->new_q);
 }
 
 /* Waits until the parking queues of 'moves' have acknowledged.  Cancels those
@@ -267,8 +301,10 @@ steer_moves_start(const struct steer_request *requests, size_t n)
 
         if (!move || !port->ready || port->moving[req->bucket]
             || from == req->queue || !port->rxqs[from]
+            || !steer_port_may_use(port, req->bucket, req->queue)
             || !port->rxqs[req->queue] || time_msec() < port->backoff_until
-            || steer_rxq_is_parking(port->rxqs[from])) {
+            || steer_rxq_is_parking(port->rxqs[from])
+            || steer_rxq_is_silent(port->rxqs[req->queue])) {
             COVERAGE_INC(steer_move_refused);
             stats.refused++;
             continue;
@@ -293,6 +329,34 @@ steer_moves_start(const struct steer_request *requests, size_t n)
     return n_started;
 }
 
+/* Returns another move of the same bucket as 'move', or null. */
+static struct steer_transit *
+steer_move_other(const struct steer_transit *move)
+{
+    for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
+        struct steer_transit *other = &steer_transits[i];
+
+        if (other != move && steer_move_phase(other) != STEER_FREE
+            && other->port == move->port && other->bucket == move->bucket) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+/* Returns true if no thread polls 'q' any more, by whose thread's polls at
+ * 'move''s last step 'move->old_polls' was set.  Should one poll it after all,
+ * it looks at 'steer_transits' anew first. */
+static bool
+steer_rxq_is_orphan(struct steer_rxq *q, const struct steer_transit *move)
+{
+    uint64_t polls = steer_rxq_polls(q);
+
+    return (time_usec() - move->started > STEER_ORPHAN_USEC
+            && (polls == UINT64_MAX
+                || polls - move->old_polls > STEER_IDLE_POLLS));
+}
+
 /* Moves the bucket of 'move', whose park is filling up, back: see
  * steer-park.c. */
 static void
@@ -300,8 +364,8 @@ steer_move_call_off(struct steer_transit *move)
 {
     struct steer_transit *back = steer_move_alloc();
 
-    if (!back) {
-        return;
+    if (!back || steer_move_other(move)) {
+        return;     /* One way there and back is all that queues tell apart. */
     }
     steer_move_arm(back, move->port, move->bucket, move->new_q->queue_id,
                    move->old_q->queue_id);
@@ -327,10 +391,7 @@ steer_move_check(struct steer_transit *move)
     if (!steer_rxq_acked(move->old_q, move->old_seq)) {
         /* A thread that does not get to run must be waited for; one that runs
          * but does not poll the queue any more has finished with it. */
-        uint64_t polls = steer_rxq_polls(move->old_q);
-
-        if (polls == UINT64_MAX
-            || polls - move->old_polls > STEER_IDLE_POLLS) {
+        if (steer_rxq_is_orphan(move->old_q, move)) {
             atomic_store_relaxed(&move->drained_tsc, 0);
             atomic_store_explicit(&move->drained, true, memory_order_release);
         }
@@ -339,6 +400,16 @@ steer_move_check(struct steer_transit *move)
                    > steer_ctr32_get(&steer_park_limit) / 4 * 3)) {
         steer_move_call_off(move);
     }
+}
+
+/* Frees the slot of 'move', to which no queue refers. */
+static void
+steer_move_free(struct steer_transit *move)
+{
+    if (move->port->moving[move->bucket] == move) {
+        move->port->moving[move->bucket] = steer_move_other(move);
+    }
+    steer_move_set_phase(move, STEER_FREE);
 }
 
 static void
@@ -380,12 +451,11 @@ steer_moves_run(void)
         busy = true;
         atomic_read_explicit(&move->done, &done, memory_order_acquire);
         if (phase == STEER_RETIRED) {
-            if (steer_rxq_acked(move->old_q, move->old_seq)
-                && steer_rxq_acked(steer_move_parker(move), move->new_seq)) {
-                if (move->port->moving[move->bucket] == move) {
-                    move->port->moving[move->bucket] = NULL;
-                }
-                steer_move_set_phase(move, STEER_FREE);
+            if ((steer_rxq_acked(move->old_q, move->old_seq)
+                 || steer_rxq_is_orphan(move->old_q, move))
+                && steer_rxq_acked(steer_move_parker(move), move->new_seq)
+                && !steer_moves_are_read()) {
+                steer_move_free(move);
             }
         } else if (done) {
             bool cancelled = phase == STEER_CANCELLED;
@@ -398,8 +468,15 @@ steer_moves_run(void)
             move->old_seq = (move->disp_q || cancelled
                              ? steer_ctr32_get(&move->old_q->ack)
                              : steer_rxq_notify(move->old_q));
+            move->old_polls = steer_rxq_polls(move->old_q);
         } else if (phase == STEER_DRAINING) {
             steer_move_check(move);
+        } else if (phase == STEER_CANCELLED
+                   && !steer_rxq_acked(move->new_q, move->new_seq)
+                   && !steer_ctr32_get(&move->parked)
+                   && steer_rxq_is_orphan(move->new_q, move)
+                   && !steer_moves_are_read()) {
+            steer_move_free(move);
         }
     }
     return busy;

@@ -237,6 +237,27 @@ steer_observe_buckets(struct steer_observer *o, size_t group, double s)
     }
 }
 
+/* Returns true if a ring of a steered port is filling up. */
+static bool
+steer_observe_pressed(const struct steer_observer *o)
+{
+    for (size_t g = 0; g < o->state.n_groups; g++) {
+        const struct steer_port *port = o->ports[g].port;
+
+        for (int q = 0; q < port->n_real + port->n_virtual; q++) {
+            uint16_t depth = 0;
+
+            if (port->rxqs[q]) {
+                atomic_read_relaxed(&port->rxqs[q]->depth, &depth);
+            }
+            if (depth > port->ring_size / 4) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Makes the lists of cores, ports and buckets.  Returns true if they are as
  * they were; else everything is forgotten and 'o->fresh' set. */
 static bool
@@ -335,7 +356,10 @@ steer_observe(struct steer_observer *o, long long int now, uint64_t tsc)
     /* What a thread received in a tick says little if the operating system
      * ran something else for much of it, nor does the tick after, in which it
      * catches up.  But that must not go on for ever. */
-    if (o->max_gap > STEER_GAP_MAX) {
+    if (steer_observe_pressed(o)) {
+        o->n_disturbed = 0;     /* Overload cannot wait, and shows as well. */
+        o->settling = false;
+    } else if (o->max_gap > STEER_GAP_MAX) {
         o->n_disturbed = (o->n_disturbed < STEER_DISTURBED_MAX
                           ? o->n_disturbed + 1 : 0);
         o->settling = true;
@@ -365,7 +389,8 @@ steer_observe(struct steer_observer *o, long long int now, uint64_t tsc)
 
 uint16_t
 steer_observer_queue(const struct steer_observer *o,
-                     const struct steer_port *port, size_t core)
+                     const struct steer_port *port, uint32_t bucket,
+                     size_t core)
 {
     uint16_t n_owned[STEER_MAX_QUEUES];
     uint16_t best = UINT16_MAX;
@@ -376,6 +401,7 @@ steer_observer_queue(const struct steer_observer *o,
     }
     for (int q = 0; q < port->n_real + port->n_virtual; q++) {
         if (steer_core_of_queue(o, port->rxqs[q]) == core
+            && steer_port_may_use(port, bucket, q)
             && (best == UINT16_MAX || n_owned[q] < n_owned[best])) {
             best = q;
         }

@@ -69,10 +69,12 @@ void steer_observer_destroy(struct steer_observer *);
 bool steer_observe(struct steer_observer *, long long int now, uint64_t tsc)
     OVS_REQUIRES(steer_mutex);
 
-/* Returns the queue of 'port' that the thread of core 'core' polls and that
- * serves the fewest buckets, or UINT16_MAX. */
+/* Returns the queue of 'port' that the thread of core 'core' polls, that can
+ * serve 'bucket' (its index in the port) and that serves the fewest buckets,
+ * or UINT16_MAX. */
 uint16_t steer_observer_queue(const struct steer_observer *,
-                              const struct steer_port *, size_t core);
+                              const struct steer_port *, uint32_t bucket,
+                              size_t core);
 
 /* Returns the port of bucket 'bucket' and stores its index in that port. */
 struct steer_port *steer_observer_port(const struct steer_observer *,

@@ -39,7 +39,7 @@ steer_packet_parse(const struct dp_packet *packet, struct steer_headers *h)
     if (len < ETH_HEADER_LEN) {
         return;
     }
-    h->eth_type = get_unaligned_be16((const ovs_be16 *) (p + 12));
+    h->eth_type = get_unaligned_be16(ALIGNED_CAST(const ovs_be16 *, p + 12));
     p += ETH_HEADER_LEN;
     len -= ETH_HEADER_LEN;
     for (int i = 0; i < 2 && eth_type_vlan(h->eth_type); i++) {
@@ -48,9 +48,9 @@ steer_packet_parse(const struct dp_packet *packet, struct steer_headers *h)
         }
         if (!i) {
             h->vlan = vlan_tci_to_vid(
-                get_unaligned_be16((const ovs_be16 *) p));
+                get_unaligned_be16(ALIGNED_CAST(const ovs_be16 *, p)));
         }
-        h->eth_type = get_unaligned_be16((const ovs_be16 *) (p + 2));
+        h->eth_type = get_unaligned_be16(ALIGNED_CAST(const ovs_be16 *, p + 2));
         p += VLAN_HEADER_LEN;
         len -= VLAN_HEADER_LEN;
     }

@@ -127,14 +127,19 @@ steer_park_drain(struct steer_rxq *q, uint64_t now)
 
     for (uint32_t i = 0; i < q->n_drains; i++) {
         struct steer_transit *move = q->drains[i];
+        uint32_t park;
         bool drained;
 
         atomic_read_relaxed(&move->drained, &drained);
         if (drained) {
             continue;
         }
-        /* A bucket that came here by a move not over yet is still parked. */
-        if (received >= move->target && !q->park_of[move->bucket]) {
+        /* A bucket that came here by an older move not over yet is still
+         * parked.  What a newer one brings back may wait for this one. */
+        park = q->park_of[move->bucket];
+        if (received >= move->target
+            && (!park
+                || q->parks[park - 1]->started_tsc > move->started_tsc)) {
             atomic_store_relaxed(&move->drained_tsc, now);
             atomic_store_explicit(&move->drained, true, memory_order_release);
         } else {
@@ -232,6 +237,18 @@ steer_park_straggler(struct steer_pmd *pmd, struct steer_transit *move,
     move->target = index + 1;
 }
 
+/* Returns true if packet 'index' of a bucket that 'park' brings to 'q' came
+ * before the bucket ever left 'q' by 'drain', the older of the two moves.  If
+ * 'drain' is the newer, it takes away what 'park' has brought, none of which
+ * may overtake the park. */
+static bool
+steer_park_is_older(const struct steer_transit *drain,
+                    const struct steer_transit *park, uint64_t index)
+{
+    return (drain->started_tsc < park->started_tsc
+            && index < drain->target);
+}
+
 /* Parks those packets of 'batch' whose bucket is moving to 'q'.  'first' is
  * the index in 'q' of the batch's first packet. */
 static void
@@ -250,8 +267,9 @@ steer_park_filter(struct steer_pmd *pmd, struct steer_rxq *q,
             drain = q->drain_of[bucket];
             if (drain && first + i >= q->drains[drain - 1]->target && !park) {
                 steer_park_straggler(pmd, q->drains[drain - 1], first + i);
-            } else if (park && !(drain && first + i
-                                 < q->drains[drain - 1]->target)) {
+            } else if (park && !(drain && steer_park_is_older(
+                                     q->drains[drain - 1],
+                                     q->parks[park - 1], first + i))) {
                 steer_park_push(pmd, q->parks[park - 1], packet);
                 continue;
             }
@@ -273,12 +291,13 @@ steer_park_recv(struct steer_pmd *pmd, struct steer_rxq *q,
     if (q->n_parks && steer_park_release(q, batch, now)) {
         return 0;
     }
-    if (!draining) {
-        for (uint32_t i = 0; i < q->n_parks; i++) {
-            if (OVS_UNLIKELY(steer_park_full(q->parks[i]))) {
-                COVERAGE_INC(steer_park_full);
-                return EAGAIN;
-            }
+    for (uint32_t i = 0; i < q->n_parks; i++) {
+        if (OVS_UNLIKELY(draining
+                         ? (steer_park_count(q->parks[i]) + NETDEV_MAX_BURST
+                            > STEER_PARK_CAPACITY)
+                         : steer_park_full(q->parks[i]))) {
+            COVERAGE_INC(steer_park_full);
+            return EAGAIN;
         }
     }
 

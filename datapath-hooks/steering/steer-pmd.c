@@ -136,7 +136,9 @@ steer_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
     atomic_read_explicit(&q->seq, &seq, memory_order_acquire);
     atomic_read_relaxed(&q->ack, &ack);
     if (OVS_UNLIKELY(seq != ack)) {
+        atomic_store(&pmd->rebuilding, true);
         steer_rxq_rebuild(q, seq);
+        atomic_store_explicit(&pmd->rebuilding, false, memory_order_release);
     }
 
     error = (q->is_virtual

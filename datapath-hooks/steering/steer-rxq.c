@@ -171,6 +171,16 @@ steer_ports_set_virtual(unsigned int n_pmds)
     ovs_mutex_unlock(&steer_mutex);
 }
 
+/* Returns true if 'queue' can serve 'bucket': by handoff only the real queue
+ * that the bucket's packets come in by, and virtual ones. */
+bool
+steer_port_may_use(const struct steer_port *port, uint32_t bucket,
+                   uint16_t queue)
+{
+    return (port->mech != STEER_MECH_HANDOFF || queue == port->home[bucket]
+            || (port->rxqs[queue] && port->rxqs[queue]->is_virtual));
+}
+
 /* Asks for virtual queues for 'port', which has no table to move buckets by.
  * They exist only from when they are first needed: until then dpif-netdev
  * places the port's own queues as if we were not there. */
@@ -436,9 +446,11 @@ steer_port_abort_moves(struct steer_port *port) OVS_REQUIRES(steer_mutex)
 
         if (steer_move_phase(move) != STEER_FREE && move->port == port) {
             steer_park_purge(move);
-            atomic_store_explicit(&move->phase, STEER_FREE,
-                                  memory_order_release);
+            atomic_store(&move->phase, STEER_FREE);
         }
+    }
+    while (steer_moves_are_read()) {
+        xnanosleep(1000);       /* By threads of other ports, briefly. */
     }
     memset(port->moving, 0, sizeof port->moving);
     port->ready = false;

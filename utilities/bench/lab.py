@@ -62,6 +62,7 @@ class Switch:
         self.env = dict(os.environ, OVS_RUNDIR=self.dir, OVS_LOGDIR=self.dir,
                         OVS_DBDIR=self.dir, OVS_SYSCONFDIR=self.dir)
         self.stopped = False
+        self.traffic_began = 0
         self.pids = []
         self.cores = [c for c in range(64) if mask >> c & 1]
         self.ctl = os.path.join(self.dir, "vswitchd.ctl")
@@ -225,6 +226,8 @@ class Switch:
         if rate is not None:
             argv += ["--rate", rate]
         self.nic("start", *argv)
+        # The command returns when a queue has begun, within a millisecond.
+        self.traffic_began = time.time()
         self.nic("wait", "--timeout", ms / 1000 * 4 + 10)
         return self.stats(*(["--windows"] if windows else []))
 

@@ -4,7 +4,6 @@
 badly, by policy, with stock Open vSwitch in the same run."""
 
 import re
-import time
 
 from bench import plot
 from bench.lab import (Switch, captures, emit, median, pipeline_real, say,
@@ -77,8 +76,8 @@ def prepare(switch, policy):
 def one_run(switch, policy, scenario, rate):
     prepare(switch, policy)
     before = None if policy in STOCK else switch.steering()["moves"]
-    started = time.time()
     stats = switch.traffic(MS, rate)
+    started = switch.traffic_began
     latency = stats["latency_us"]
     line = {"offered_mpps": stats["offered_mpps"],
             "delivered_mpps": stats["delivered_mpps"], "loss": stats["loss"],
