@@ -22,6 +22,7 @@ datapath_hooks_libexthooks_a_SOURCES = \
 	datapath-hooks/steering/steer-dev.c \
 	datapath-hooks/steering/steer-dp.h \
 	datapath-hooks/steering/steer-handoff.c \
+	datapath-hooks/steering/steer-mask.c \
 	datapath-hooks/steering/steer-move.c \
 	datapath-hooks/steering/steer-observe.c \
 	datapath-hooks/steering/steer-observe.h \

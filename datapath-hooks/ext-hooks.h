@@ -34,7 +34,8 @@ struct smap;
 typedef int ext_rxq_recv_func(struct netdev_rxq *, struct dp_packet_batch *,
                               int *qfill);
 
-/* Called before netdev_send() with the packets about to leave.  PMD threads. */
+/* Called before netdev_send() with the packets about to leave.  PMD
+ * threads. */
 typedef void ext_send_func(const struct netdev *,
                            const struct dp_packet_batch *);
 

@@ -28,11 +28,15 @@ COVERAGE_DEFINE(steer_decision);
 enum {
     STEER_STALL_MSEC = 1000,    /* Silence that counts as a stall. */
     STEER_WARM_BUDGET = 4096,   /* Flows put in a tick. */
+    STEER_CONFIRM_TICKS = 4,    /* Of a decision that nothing presses for. */
     STEER_HAND_OFF_TICKS = 3    /* Lopsided ticks that call for handoff. */
 };
 
 /* Load of the busiest core that calls for handoff. */
 #define STEER_HAND_OFF_LOAD 0.6
+
+/* Imbalance that nothing is done about while all cores keep up. */
+#define STEER_DEADBAND 0.1
 
 /* Load of the busiest core below which nothing is worth moving. */
 #define STEER_IDLE_LOAD 0.05
@@ -152,6 +156,33 @@ steer_agent_max_load(const struct steer_agent *a)
         load = MAX(load, a->obs.state.cores[i].load);
     }
     return load;
+}
+
+/* Returns how many of the 'n' moves of a decision to take seriously: all or
+ * none.  While a ring fills up or packets are missed, a decision is carried
+ * out at once.  Else it can wait, and must have been there for some ticks in a
+ * row: what a core seems to have less for a moment is as a rule chance, and a
+ * move is not free.  lpt packs anew each time and rsspp looks at long
+ * intervals only, so this is for rl. */
+static size_t
+steer_agent_confirm(struct steer_agent *a, size_t n)
+{
+    if (a->settings.mode != STEER_RL && a->settings.mode != STEER_SHADOW) {
+        return n;
+    }
+    if (!n) {
+        a->n_unconfirmed = 0;
+        return 0;
+    }
+    if (a->obs.pressed) {
+        return n;
+    }
+    if (steer_imbalance(&a->obs.state) < STEER_DEADBAND
+        || ++a->n_unconfirmed < STEER_CONFIRM_TICKS) {
+        return 0;
+    }
+    a->n_unconfirmed = 0;
+    return n;
 }
 
 /* Remembers a decision. */
@@ -313,6 +344,7 @@ steer_agent_churn(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
             for (uint32_t i = 0; port->ready && i < port->n_buckets; i++) {
                 b = (b + 1) % port->n_buckets;
                 if (n < MIN(STEER_TICK_MOVES, a->churn)
+                    && (b || port->mech != STEER_MECH_RETA)
                     && !port->moving[b] && port->owner[b] != q) {
                     requests[n].port = port;
                     requests[n].bucket = b;
@@ -374,6 +406,7 @@ steer_agent_tick(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
         n = steer_policy_decide(a->policy, &a->obs.state, moves,
                                 ARRAY_SIZE(moves));
     }
+    n = steer_agent_confirm(a, n);
     if (n) {
         COVERAGE_INC(steer_decision);
         if (a->settings.mode != STEER_SHADOW) {
@@ -405,10 +438,9 @@ steer_agent_main(void *a_)
         a->usec_max = MAX(a->usec_max, time_usec() - start);
         stall = a->stall_until;
         next += a->settings.tick_ms;
-        if (next < time_msec()) {
-            a->n_late += time_msec() - next > a->settings.tick_ms;
-            next = time_msec() + a->settings.tick_ms;
-        }
+        a->n_late += time_msec() > next + a->settings.tick_ms;
+        /* A tick much shorter than the others would see noise only. */
+        next = MAX(next, time_msec() + (a->settings.tick_ms + 1) / 2);
         ovs_mutex_unlock(&steer_mutex);
 
         atomic_store_relaxed(&a->heartbeat, time_msec());

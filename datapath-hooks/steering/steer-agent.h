@@ -58,6 +58,7 @@ struct steer_agent {
     struct steer_dump dump;             /* 'stream' is null if none. */
     size_t n_last_moves;                /* Begun in the last tick. */
     steer_ctr64 heartbeat;              /* time_msec() of the last tick. */
+    unsigned int n_unconfirmed;         /* Ticks, see STEER_CONFIRM_TICKS. */
     unsigned int n_lopsided;            /* Ticks, see STEER_HAND_OFF_*. */
     unsigned int churn;                 /* Forced moves still to do. */
     uint64_t churned;                   /* Forced moves begun. */

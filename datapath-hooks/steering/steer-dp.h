@@ -274,7 +274,8 @@ struct steer_port {
     struct steer_transit *moving[STEER_MAX_BUCKETS];
     struct steer_count prev[STEER_MAX_BUCKETS]; /* Sums at last snapshot. */
     long long int backoff_until; /* After a RETA error, time_msec(). */
-    uint64_t missed, prev_missed; /* Device's imissed. */
+    uint64_t missed, prev_missed; /* Device's imissed... */
+    long long int missed_usec;  /* ...and when it was read, time_usec(). */
 };
 
 extern struct ovs_mutex steer_mutex;
@@ -394,6 +395,8 @@ int steer_virtual_recv(struct steer_pmd *, struct steer_rxq *,
 uint32_t steer_packet_hash(struct dp_packet *);
 void steer_packet_sample(struct steer_features *, const struct dp_packet *);
 bool steer_flow_is_exact(const struct flow *, const struct flow *mask);
+
+void steer_mask_canonicalize(const struct flow *, struct flow_wildcards *);
 
 /* The device, see steer-dev.c.  Agent and main thread, except where noted. */
 bool steer_dev_has_reta(const struct netdev *, uint16_t *dpdk_port,

@@ -71,8 +71,8 @@ steer_move_set_phase(struct steer_transit *move, enum steer_phase phase)
     atomic_store(&move->phase, phase);
 }
 
-/* Makes 'q''s thread look at 'steer_transits' again.  Returns the number that it
- * acknowledges. */
+/* Makes 'q''s thread look at 'steer_transits' again.  Returns the number that
+ * it acknowledges. */
 static uint32_t
 steer_rxq_notify(struct steer_rxq *q)
 {

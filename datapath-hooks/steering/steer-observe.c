@@ -170,10 +170,13 @@ steer_observe_queues(struct steer_observer *o, size_t group)
     if (port->mech == STEER_MECH_RETA
         && (max_fill > 0.5 || o->ports[group].drops_pps
             || !(o->state.tick % STEER_MISSED_TICKS))) {
+        double s = (o->last_usec - port->missed_usec) / 1e6;
+
         port->missed = steer_dev_missed(port->dpdk_port);
-        o->ports[group].drops_pps = ((port->missed - port->prev_missed)
-                                     / o->state.tick_s);
+        o->ports[group].drops_pps
+            = (port->missed_usec ? (port->missed - port->prev_missed) / s : 0);
         port->prev_missed = port->missed;
+        port->missed_usec = o->last_usec;
     }
     if (fullest != SIZE_MAX) {
         o->state.cores[fullest].drops_pps += o->ports[group].drops_pps;
@@ -229,7 +232,11 @@ steer_observe_buckets(struct steer_observer *o, size_t group, double s)
         }
         bucket->core = steer_core_of_queue(o, port->rxqs[port->owner[b]]);
         bucket->group = group;
+        /* Packets that the device does not hash, it sends by entry 0 or
+         * always to one queue, and nothing in them says which: leave that
+         * entry alone, or they would be out of order. */
         bucket->movable = (!port->moving[b]
+                           && (b || port->mech != STEER_MECH_RETA)
                            && bucket->core != STEER_NO_CORE);
         if (bucket->ticks_since_move < UINT32_MAX) {
             bucket->ticks_since_move++;
@@ -244,6 +251,9 @@ steer_observe_pressed(const struct steer_observer *o)
     for (size_t g = 0; g < o->state.n_groups; g++) {
         const struct steer_port *port = o->ports[g].port;
 
+        if (o->ports[g].drops_pps > 0) {
+            return true;
+        }
         for (int q = 0; q < port->n_real + port->n_virtual; q++) {
             uint16_t depth = 0;
 
@@ -356,7 +366,8 @@ steer_observe(struct steer_observer *o, long long int now, uint64_t tsc)
     /* What a thread received in a tick says little if the operating system
      * ran something else for much of it, nor does the tick after, in which it
      * catches up.  But that must not go on for ever. */
-    if (steer_observe_pressed(o)) {
+    o->pressed = steer_observe_pressed(o);
+    if (o->pressed) {
         o->n_disturbed = 0;     /* Overload cannot wait, and shows as well. */
         o->settling = false;
     } else if (o->max_gap > STEER_GAP_MAX) {

@@ -52,6 +52,7 @@ struct steer_observer {
      * all cores; decaying sums behind it. */
     double cycles_batch, cycles_packet;
     double f_b, f_n, f_c, f_nn, f_nc;
+    bool pressed;               /* A ring fills up or packets are missed. */
     double max_gap;             /* Longest absence in the tick, share of it. */
     bool settling;              /* The tick before was disturbed. */
     unsigned int n_disturbed;   /* Ticks in a row in which predictions had to

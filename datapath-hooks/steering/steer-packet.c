@@ -50,7 +50,8 @@ steer_packet_parse(const struct dp_packet *packet, struct steer_headers *h)
             h->vlan = vlan_tci_to_vid(
                 get_unaligned_be16(ALIGNED_CAST(const ovs_be16 *, p)));
         }
-        h->eth_type = get_unaligned_be16(ALIGNED_CAST(const ovs_be16 *, p + 2));
+        h->eth_type = get_unaligned_be16(
+            ALIGNED_CAST(const ovs_be16 *, p + 2));
         p += VLAN_HEADER_LEN;
         len -= VLAN_HEADER_LEN;
     }

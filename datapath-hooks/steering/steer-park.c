@@ -83,7 +83,8 @@ steer_park_pop(struct steer_transit *move, struct dp_packet **packets,
 }
 
 /* Rebuilds 'q''s lists from the moves that name it, marks how far it has to
- * drain for new ones, then acknowledges 'seq'.  What the agent wrote before it advanced 'q->seq' is visible. */
+ * drain for new ones, then acknowledges 'seq'.  What the agent wrote before it
+ * advanced 'q->seq' is visible. */
 void
 steer_rxq_rebuild(struct steer_rxq *q, uint32_t seq)
 {
@@ -117,8 +118,9 @@ steer_rxq_rebuild(struct steer_rxq *q, uint32_t seq)
     atomic_store_explicit(&q->ack, seq, memory_order_release);
 }
 
-/* Notes which of 'q''s draining moves have got to their mark.  Every packet that 'q' received earlier has been processed: this is
- * the next poll of the same thread.  Returns true if any has not. */
+/* Notes which of 'q''s draining moves have got to their mark.  Every packet
+ * that 'q' received earlier has been processed: this is the next poll of the
+ * same thread.  Returns true if any has not. */
 static bool
 steer_park_drain(struct steer_rxq *q, uint64_t now)
 {

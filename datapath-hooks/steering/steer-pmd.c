@@ -178,19 +178,6 @@ steer_send(const struct netdev *netdev OVS_UNUSED,
     steer_ctr64_add(&pmd->n.lat_cycles, now - since);
 }
 
-/* Says of packets without a VLAN tag in one way only that they have none.
- * Translation may match on more bits of the missing tag than a flow that is
- * put through the dpif interface can: the same flow, put on another core, would
- * then have another mask, and its classifier one subtable more to look in. */
-static void
-steer_upcall_canonicalize(const struct flow *flow, struct flow_wildcards *wc)
-{
-    if (!flow->vlans[0].tci) {
-        memset(wc->masks.vlans, 0, sizeof wc->masks.vlans);
-        wc->masks.vlans[0].tci = htons(VLAN_VID_MASK | VLAN_CFI);
-    }
-}
-
 /* Notes a flow that a packet's miss has brought about, for steer-warm.c. */
 void
 steer_upcall(const struct dp_packet *packet, const struct flow *flow,
@@ -204,7 +191,7 @@ steer_upcall(const struct dp_packet *packet, const struct flow *flow,
     if (!pmd) {
         return;
     }
-    steer_upcall_canonicalize(flow, wc);
+    steer_mask_canonicalize(flow, wc);
     steer_ctr64_add(&pmd->n.upcalls, 1);
     if (!dp_packet_rss_valid(packet)) {
         return;

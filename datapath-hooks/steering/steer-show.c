@@ -244,7 +244,8 @@ steer_to_json(const struct steer_agent *a) OVS_REQUIRES(steer_mutex)
         json_array_add(ports, steer_port_to_json(a, port));
     }
     json_object_put(json, "ports", ports);
-    json_object_put(json, "moves", steer_moves_to_json(MAX(a->obs.tsc_hz, 1) / 1e6));
+    json_object_put(json, "moves",
+                    steer_moves_to_json(MAX(a->obs.tsc_hz, 1) / 1e6));
     put_int(warm, "flows", w->flows);
     put_int(warm, "known", w->known);
     put_int(warm, "lost", w->lost);
@@ -336,7 +337,8 @@ steer_format(const struct steer_agent *a, struct ds *ds)
         return;
     }
     ds_put_format(ds, "policy: %s, tick %u ms, %"PRIu64" ticks (%"PRIu64
-                  " late, %"PRIu64" disturbed), mean %.0f us, max %"PRIu64" us\n",
+                  " late, %"PRIu64" disturbed), mean %.0f us, max %"PRIu64
+                  " us\n",
                   a->settings.policy_file ? a->settings.policy_file
                   : "built-in", a->settings.tick_ms, a->n_ticks, a->n_late,
                   a->n_disturbed,
@@ -351,7 +353,8 @@ steer_format(const struct steer_agent *a, struct ds *ds)
                   " refused, %"PRIu64" not acknowledged, %"PRIu64
                   " over max-moves\n", m->started, m->finished,
                   m->finished ? m->cycles / cycles_us / m->finished : 0,
-                  m->cycles_max / cycles_us, m->called_off, m->refused, m->unacked,
+                  m->cycles_max / cycles_us, m->called_off, m->refused,
+                  m->unacked,
                   a->n_limited);
     ds_put_format(ds, "parked: %"PRIu64" packets, at most %"PRIu64" in a "
                   "move of %"PRIu32"; table refused %"PRIu64" times\n",

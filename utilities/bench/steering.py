@@ -13,6 +13,7 @@ ROUNDS = 2
 MS = 1500
 LOAD = 0.8                      # Of what all cores take together.
 FLOWS = 4000
+BURSTS = 0.65                   # Of that: bursts add 60 % to it for a while.
 ONSET_MS = 300                  # Of elephants.
 
 STOCK = ("stock", "stock-auto-lb")
@@ -37,11 +38,10 @@ def scenarios(pmds):
         say("steering: no captures in $OVS_EXT_DATA, scenario left out")
 
 
-def calibrate(args, mask):
+def calibrate(args, mask, source="scenario=balanced,seed=7,flows=%d" % FLOWS):
     """Returns the packets/s that all cores of stock take, in Mpps."""
     switch = Switch(args, args.vswitchd_stock, mask, emc_insert_inv_prob="0")
-    switch.ports(args.pmds, "scenario=balanced,flows=%d,seed=7" % FLOWS,
-                 pipeline_real())
+    switch.ports(args.pmds, source, pipeline_real())
     switch.warm_up(800)
     capacity = median([switch.traffic(400, 10 * args.pmds)["delivered_mpps"]
                        for _ in range(3)])
@@ -146,7 +146,13 @@ def run(args):
         if not selected(args, scenario=scenario):
             continue
         say("steering: " + scenario)
-        results = run_scenario(args, scenario, source, mask, rate)
+        here = rate
+        if scenario == "captures":
+            # Longer packets that take other ways through the pipeline.
+            here = LOAD * calibrate(args, mask, source)
+        elif scenario == "bursts":
+            here = rate * BURSTS
+        results = run_scenario(args, scenario, source, mask, here)
         for policy, line in results.items():
             emit(dict({"bench": "steering", "policy": policy,
                        "scenario": scenario, "pmds": args.pmds}, **line))
