@@ -193,13 +193,22 @@ unsigned int steer_pmd_slot(const struct steer_pmd *);
 
 /* Rx queues. */
 
-/* A bucket's counters on one queue; written by the pmd. */
+/* A bucket's counters on one queue; written by the pmd.  One addition for both:
+ * packets in the high 24 bits, bytes in the low 40.  Differences over a tick
+ * are what counts, so that either may wrap. */
 struct steer_count {
-    steer_ctr32 packets;
-    steer_ctr32 bytes;
+    steer_ctr64 both;
 };
 
-/* Features of sampled packets, one in a burst; written by the pmd. */
+#define STEER_COUNT_SHIFT 40
+
+static inline void
+steer_count_add(struct steer_count *c, uint32_t bytes)
+{
+    steer_ctr64_add(&c->both, (UINT64_C(1) << STEER_COUNT_SHIFT) + bytes);
+}
+
+/* Features of sampled packets; written by the pmd. */
 struct steer_features {
     steer_ctr64 samples;
     steer_ctr64 tcp_syn;
@@ -225,6 +234,7 @@ struct steer_rxq {
     ATOMIC(uint16_t) depth;     /* Packets left after the last full burst. */
     steer_ctr64 received;       /* Packets taken from the device or ring. */
     steer_ctr32 ack;            /* Last 'seq' that the pmd has acted on. */
+    uint32_t n_bursts;          /* Private; to sample one in 16. */
     struct steer_features features;
     struct steer_count *buckets; /* Indexed by bucket. */
 
@@ -272,7 +282,7 @@ struct steer_port {
     uint16_t owner[STEER_MAX_BUCKETS];   /* Bucket -> queue id. */
     uint16_t home[STEER_MAX_BUCKETS];    /* As found at the start. */
     struct steer_transit *moving[STEER_MAX_BUCKETS];
-    struct steer_count prev[STEER_MAX_BUCKETS]; /* Sums at last snapshot. */
+    uint64_t prev[STEER_MAX_BUCKETS]; /* Sums at last snapshot. */
     long long int backoff_until; /* After a RETA error, time_msec(). */
     uint64_t missed, prev_missed; /* Device's imissed... */
     long long int missed_usec;  /* ...and when it was read, time_usec(). */

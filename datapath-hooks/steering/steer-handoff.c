@@ -91,10 +91,17 @@ steer_virtual_recv(struct steer_pmd *pmd, struct steer_rxq *q,
     if (!n) {
         return EAGAIN;
     }
+    /* Another core has just had them: fetch all at once, not one by one. */
+    for (unsigned int i = 0; i < n; i++) {
+        OVS_PREFETCH(batch->packets[i]);
+    }
     q->dequeued += n;
     steer_ctr64_add(&q->received, n);
     steer_ctr64_add(&pmd->n.handoff_in, n);
     batch->count = n;
+    for (unsigned int i = 0; i < n; i++) {
+        OVS_PREFETCH(dp_packet_data(batch->packets[i]));
+    }
     if (qfill) {
         *qfill = left;
     }
@@ -264,15 +271,16 @@ steer_dispatch_recv(struct steer_pmd *pmd, struct steer_rxq *q,
         return error;
     }
     steer_ctr64_add(&q->received, batch->count);
-    steer_packet_sample(&q->features, batch->packets[0]);
+    if (OVS_UNLIKELY(!(q->n_bursts++ % 16))) {
+        steer_packet_sample(&q->features, batch->packets[0]);
+    }
 
     for (size_t i = 0; i < batch->count; i++) {
         struct dp_packet *packet = batch->packets[i];
         uint32_t b = steer_packet_hash(packet) & q->bucket_mask;
         uint16_t to = d->to[b];
 
-        steer_ctr32_add(&q->buckets[b].packets, 1);
-        steer_ctr32_add(&q->buckets[b].bytes, dp_packet_size(packet));
+        steer_count_add(&q->buckets[b], dp_packet_size(packet));
         if (OVS_UNLIKELY(q->park_of[b])) {
             steer_park_push(pmd, q->parks[q->park_of[b] - 1], packet);
         } else if (to == q->queue_id) {

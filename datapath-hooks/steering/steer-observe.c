@@ -209,24 +209,21 @@ steer_observe_buckets(struct steer_observer *o, size_t group, double s)
         struct steer_bucket *bucket
             = &o->state.buckets[o->ports[group].base + b];
         struct ext_holt *holt = &o->holt[o->ports[group].base + b];
-        uint32_t packets = 0, bytes = 0;
+        uint64_t sum = 0, delta;
 
         for (int q = 0; q < port->n_real; q++) {
             const struct steer_rxq *rxq = port->rxqs[q];
 
             if (rxq && b - rxq->bucket_base <= rxq->bucket_mask) {
-                const struct steer_count *c
-                    = &rxq->buckets[b - rxq->bucket_base];
-
-                packets += steer_ctr32_get(&c->packets);
-                bytes += steer_ctr32_get(&c->bytes);
+                sum += steer_ctr64_get(
+                    &rxq->buckets[b - rxq->bucket_base].both);
             }
         }
-        bucket->pps = (packets
-                       - steer_ctr32_get(&port->prev[b].packets)) / s;
-        bucket->bytes_ps = (bytes - steer_ctr32_get(&port->prev[b].bytes)) / s;
-        atomic_store_relaxed(&port->prev[b].packets, packets);
-        atomic_store_relaxed(&port->prev[b].bytes, bytes);
+        delta = sum - port->prev[b];
+        port->prev[b] = sum;
+        bucket->pps = (delta >> STEER_COUNT_SHIFT) / s;
+        bucket->bytes_ps = (delta & ((UINT64_C(1) << STEER_COUNT_SHIFT) - 1))
+                           / s;
         if (!o->fresh && !o->n_disturbed) {
             bucket->pred_pps = ext_holt_update(holt, bucket->pps, 1 / s);
         }

@@ -6,8 +6,8 @@
  * transmit and upcall.
  *
  * Cost.  One TSC read a poll, a handful of single-writer counters a burst and
- * two a packet.  One packet of a burst is looked at for its features, one
- * transmit in 64 is timed. */
+ * one a packet.  A packet of one burst in 16 is looked at for its features,
+ * one transmit in 64 is timed. */
 
 #include <config.h>
 
@@ -22,6 +22,7 @@
 
 enum {
     STEER_DEPTH_PERIOD = 8,     /* Full bursts between looks at the ring. */
+    STEER_SAMPLE_PERIOD = 16,   /* Bursts between looks at a packet. */
     STEER_SEND_PERIOD = 64,     /* Transmits between timed ones. */
     STEER_BURST_MAX = 1 << 18,  /* Cycles; longer bursts were pre-empted. */
     STEER_ARRIVAL_MAX = 1 << 30 /* Cycles; longer sojourns are no TSC. */
@@ -53,20 +54,20 @@ steer_pmd_account(struct steer_pmd *pmd, uint64_t now)
 void
 steer_rxq_count(struct steer_rxq *q, const struct dp_packet_batch *batch)
 {
+    struct steer_count *buckets = q->buckets;
     uint32_t mask = q->bucket_mask;
 
     for (size_t i = 0; i < batch->count; i++) {
         const struct dp_packet *packet = batch->packets[i];
 
         if (OVS_LIKELY(dp_packet_rss_valid(packet))) {
-            struct steer_count *c
-                = &q->buckets[dp_packet_get_rss_hash(packet) & mask];
-
-            steer_ctr32_add(&c->packets, 1);
-            steer_ctr32_add(&c->bytes, dp_packet_size(packet));
+            steer_count_add(&buckets[dp_packet_get_rss_hash(packet) & mask],
+                            dp_packet_size(packet));
         }
     }
-    steer_packet_sample(&q->features, batch->packets[0]);
+    if (OVS_UNLIKELY(!(q->n_bursts++ % STEER_SAMPLE_PERIOD))) {
+        steer_packet_sample(&q->features, batch->packets[0]);
+    }
 }
 
 /* Receives from 'q', whose port's buckets are moved by the device. */

@@ -296,6 +296,20 @@ def pipeline_plain():
     return ["in_port=1,actions=output:2"]
 
 
+def pipeline_exact():
+    """Makes every transport flow a megaflow of its own: the actions read all
+    of its 5-tuple."""
+    flows = ["priority=0,actions=drop"]
+    for proto in ("tcp", "udp"):
+        flows.append("priority=5,in_port=1,%s,actions="
+                     "move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],"
+                     "move:NXM_OF_IP_DST[]->NXM_NX_REG1[],"
+                     "move:OXM_OF_%s_SRC[]->NXM_NX_REG2[0..15],"
+                     "move:OXM_OF_%s_DST[]->NXM_NX_REG2[16..31],output:2"
+                     % (proto, proto.upper(), proto.upper()))
+    return flows
+
+
 def pipeline_real():
     """A pipeline of the usual sort: admission by source, a routing table with
     a lower TTL and new Ethernet addresses, classes by transport port, a VLAN

@@ -4,7 +4,7 @@
 ours side by side on the same traffic."""
 
 from bench import plot
-from bench.lab import (Switch, emit, median, pipeline_plain, say, selected,
+from bench.lab import (Switch, emit, median, pipeline_exact, say, selected,
                        taking_turns)
 
 PAIRS = 7
@@ -12,17 +12,8 @@ SLICE_MS = 400
 OFFERED = 40                    # Mpps, more than a core can take.
 
 
-def exact_flows(n):
-    """OpenFlow flows that make every transport flow a megaflow of its own."""
-    return ["priority=0,actions=drop",
-            "priority=10,in_port=1,tcp,tcp_src=1,actions=drop",
-            "priority=10,in_port=1,udp,udp_src=1,actions=drop",
-            "priority=9,in_port=1,ip,nw_src=10.0.0.1,nw_dst=172.16.0.1,"
-            "actions=drop",
-            "priority=5,in_port=1,actions=output:2"] if n else pipeline_plain()
-
-
-CASES = (("1k-emc", 1000, {}), ("10k-megaflows", 10000,
+# Every flow a megaflow; in the exact match cache or not.
+CASES = (("1k-emc", 1000, {"emc_insert_inv_prob": "1"}), ("10k-megaflows", 10000,
                                 {"emc_insert_inv_prob": "0"}))
 
 
@@ -45,7 +36,7 @@ def measure(args, case, flows, config):
             switches[name] = switch
             # Two queues, so that there is a table to steer by.
             switch.ports(2, "scenario=balanced,flows=%d,seed=1" % flows,
-                         exact_flows(flows > 1000))
+                         pipeline_exact())
             switch.warm_up(1000, 1.0)
             if mode not in (None, "off"):
                 switch.set_mode(mode)
