@@ -40,6 +40,7 @@ tests_test_steer_moves_SOURCES = \
 	tests/test-steer-moves.h \
 	tests/test-steer-moves-fake.c \
 	datapath-hooks/steering/steer-handoff.c \
+	datapath-hooks/steering/steer-mask.c \
 	datapath-hooks/steering/steer-move.c \
 	datapath-hooks/steering/steer-packet.c \
 	datapath-hooks/steering/steer-park.c \

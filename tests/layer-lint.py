@@ -9,7 +9,8 @@ Rules, each with the name it is reported under:
 
   path       our headers are included by their path from the top of the tree
   layer      a file includes only lower layers and its own folder
-  provider   rte_*.h and *-provider.h are for datapath-hooks/ only
+  provider   rte_*.h and *-provider.h are for datapath-hooks/ only (and for
+             tests of it)
   pure       layers 1 to 3 own no thread and no lock and read no clock, file
              or environment variable
   pmd        code between the comments PMD-THREAD CODE and END PMD-THREAD CODE
@@ -94,9 +95,8 @@ def check_include(path, folder, layer, line, ours):
         return
     quote, name = match.groups()
     base = os.path.basename(name)
-    if folder != 'datapath-hooks' and (base.startswith('rte_')
-                                       or base.endswith('-provider.h')):
-        # Tests and tools may look at a driver only through its own header.
+    if folder not in ('datapath-hooks', 'tests') and (
+            base.startswith('rte_') or base.endswith('-provider.h')):
         yield 'provider', '%s is for datapath-hooks/ only' % name
     if quote != '"':
         return

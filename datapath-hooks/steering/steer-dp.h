@@ -163,6 +163,7 @@ struct steer_pmd {
     /* Private to the PMD thread. */
     uint64_t last_tsc;          /* When the last burst was received. */
     uint64_t poll_tsc;          /* Last poll. */
+    bool last_steered;          /* Its port's buckets can be moved. */
     uint32_t last_n;            /* Its packets; 0 if it is accounted for. */
     uint32_t send_seq;          /* Transmits, to sample one in 64. */
     struct {

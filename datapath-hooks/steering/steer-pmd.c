@@ -130,6 +130,7 @@ steer_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
         return ext_real_rxq_recv(rx, batch, qfill);
     }
 
+    pmd->last_steered = q->port->mech != STEER_MECH_NONE;
     atomic_read_relaxed(&q->pmd, &slot);
     if (OVS_UNLIKELY(slot != steer_pmd_slot(pmd))) {
         atomic_store_relaxed(&q->pmd, steer_pmd_slot(pmd));
@@ -192,7 +193,9 @@ steer_upcall(const struct dp_packet *packet, const struct flow *flow,
     if (!pmd) {
         return;
     }
-    steer_mask_canonicalize(flow, wc);
+    if (pmd->last_steered) {
+        steer_mask_canonicalize(flow, wc);
+    }
     steer_ctr64_add(&pmd->n.upcalls, 1);
     if (!dp_packet_rss_valid(packet)) {
         return;

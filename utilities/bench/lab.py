@@ -107,6 +107,7 @@ class Switch:
                     "n-handler-threads": "1", "n-revalidator-threads": "1"}
         if self.args.no_huge:
             del settings["dpdk-socket-mem"]
+            settings["per-port-memory"] = "true"
         settings.update({k.replace("_", "-"): v
                          for k, v in other_config.items()})
         self.vsctl("--no-wait", "init")
