@@ -63,7 +63,7 @@ OVS_MACROS_AT = \
 EXT_AUTOTEST_PATH = $(abs_top_builddir)/tests/bin:$(abs_top_builddir)/tests:$(abs_top_builddir)/utilities:$(abs_top_builddir)/datapath-hooks:$(abs_top_builddir)/datapath-hooks/nic-model:$(OVS_BUILDDIR)/utilities:$(OVS_BUILDDIR)/vswitchd:$(OVS_BUILDDIR)/ovsdb:$(OVS_BUILDDIR)/tests
 
 # Made here and not shipped: it contains Open vSwitch's macros.
-CLEANFILES += $(TESTSUITE) tests/package.m4
+CLEANFILES += $(TESTSUITE) tests/package.m4 tests/testsuite.log
 $(TESTSUITE): tests/package.m4 $(TESTSUITE_AT) $(OVS_MACROS_AT)
 	$(AM_V_GEN)$(AUTOTEST) -I tests -I $(srcdir) -I '$(OVS_SRCDIR)' \
 	    -o $@.tmp $(srcdir)/tests/testsuite.at && mv $@.tmp $@
