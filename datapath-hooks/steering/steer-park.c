@@ -177,7 +177,9 @@ steer_park_may_release(struct steer_transit *move, uint64_t now)
         return false;
     }
     atomic_read_relaxed(&move->drained_tsc, &drained_tsc);
-    return now - drained_tsc >= steer_ctr64_get(&steer_grace_cycles);
+    /* 'now' may be from before the other thread's 'drained_tsc'. */
+    return ((int64_t) (now - drained_tsc)
+            >= (int64_t) steer_ctr64_get(&steer_grace_cycles));
 }
 
 /* Removes park 'i' of 'q', whose packets have all been processed. */
