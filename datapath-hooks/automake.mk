@@ -11,6 +11,8 @@ EXT_WRAPPED = \
 noinst_LIBRARIES += datapath-hooks/libexthooks.a
 datapath_hooks_libexthooks_a_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
 datapath_hooks_libexthooks_a_SOURCES = \
+	datapath-hooks/ext-agent.c \
+	datapath-hooks/ext-agent.h \
 	datapath-hooks/ext-hooks.c \
 	datapath-hooks/ext-hooks.h \
 	datapath-hooks/ext-vswitchd.c \
@@ -35,6 +37,11 @@ datapath_hooks_libexthooks_a_SOURCES = \
 	datapath-hooks/steering/steer-warm.h \
 	datapath-hooks/steering/steer.c \
 	datapath-hooks/steering/steer.h
+
+include datapath-hooks/monitor/automake.mk
+include datapath-hooks/profile/automake.mk
+include datapath-hooks/offload/automake.mk
+include datapath-hooks/affinity/automake.mk
 
 sbin_PROGRAMS += datapath-hooks/ovs-vswitchd-ext
 datapath_hooks_ovs_vswitchd_ext_SOURCES =

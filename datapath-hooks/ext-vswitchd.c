@@ -6,6 +6,7 @@
 
 #include <config.h>
 
+#include "datapath-hooks/ext-agent.h"
 #include "datapath-hooks/ext-hooks.h"
 #include "datapath-hooks/steering/steer.h"
 
@@ -24,12 +25,14 @@ ext_wait(void)
 static void
 ext_exit(void)
 {
+    ext_agent_exit();
     steer_exit();
 }
 
 void
 ext_vswitchd_init(void)
 {
+    ext_agent_init();
     steer_init();
 
     EXT_HOOK_SET(run, ext_run);

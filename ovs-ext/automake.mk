@@ -39,3 +39,11 @@ ovs-ext/steering/steer-model-data.inc: $(srcdir)/utilities/steering.policy
 	$(AM_V_GEN)$(MKDIR_P) ovs-ext/steering && \
 	od -An -v -tu1 $(srcdir)/utilities/steering.policy \
 	    | sed 's/[0-9][0-9]*/&,/g' > $@.tmp && mv $@.tmp $@
+
+include ovs-ext/core/automake.mk
+include ovs-ext/monitor/automake.mk
+include ovs-ext/profile/automake.mk
+include ovs-ext/affinity/automake.mk
+include ovs-ext/offload/automake.mk
+include ovs-ext/db/automake.mk
+include ovs-ext/controller/automake.mk

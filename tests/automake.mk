@@ -14,7 +14,14 @@ TESTSUITE_AT = \
 	tests/config.at \
 	tests/steering.at \
 	tests/nic-model.at \
-	tests/failure.at
+	tests/failure.at \
+	tests/forecast.at \
+	tests/db.at \
+	tests/monitor.at \
+	tests/profile.at \
+	tests/offload.at \
+	tests/onc.at \
+	tests/affinity.at
 
 EXTRA_DIST += \
 	$(TESTSUITE_AT) \
