@@ -27,23 +27,27 @@ EXTRA_DIST += \
 	$(TESTSUITE_AT) \
 	tests/atlocal.in \
 	tests/check-ovs.sh \
+	tests/count-instructions.sh \
 	tests/layer-lint.py \
 	tests/tsan.supp
 
 # Unit test programs, run by tests/unit.at.  Pure code needs no daemon.
 check_PROGRAMS += \
+	tests/count-steering \
 	tests/fuzz-policy \
 	tests/test-policy \
 	tests/test-steer-moves \
 	tests/test-steering
-tests_fuzz_policy_SOURCES = tests/fuzz-policy.c
+tests_fuzz_policy_SOURCES = \
+	tests/fuzz-policy.c \
+	tests/fuzz-util.c \
+	tests/fuzz-util.h
 tests_fuzz_policy_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_policy_SOURCES = tests/test-policy.c tests/test-steering-util.h
 tests_test_policy_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_steer_moves_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
 tests_test_steer_moves_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=dp_packet_uninit
-tests_test_steer_moves_SOURCES = \
-	tests/test-steer-moves.c \
+STEER_MOVES_SOURCES = \
 	tests/test-steer-moves.h \
 	tests/test-steer-moves-fake.c \
 	datapath-hooks/steering/steer-handoff.c \
@@ -53,9 +57,27 @@ tests_test_steer_moves_SOURCES = \
 	datapath-hooks/steering/steer-park.c \
 	datapath-hooks/steering/steer-pmd.c \
 	datapath-hooks/steering/steer-rxq.c
+tests_test_steer_moves_SOURCES = \
+	$(STEER_MOVES_SOURCES) tests/test-steer-moves.c
 tests_test_steer_moves_LDADD = $(OVS_LIBS) $(DPDK_LIBS)
+tests_count_steering_CPPFLAGS = $(tests_test_steer_moves_CPPFLAGS)
+tests_count_steering_LDFLAGS = $(tests_test_steer_moves_LDFLAGS)
+tests_count_steering_SOURCES = $(STEER_MOVES_SOURCES) tests/count-steering.c
+tests_count_steering_LDADD = $(tests_test_steer_moves_LDADD)
 tests_test_steering_SOURCES = tests/test-steering.c tests/test-steering-util.h
 tests_test_steering_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+
+# Captures are read by the NIC model.
+if HAVE_DPDK_SOURCE
+check_PROGRAMS += tests/fuzz-pcap
+tests_fuzz_pcap_CPPFLAGS = $(NIC_MODEL_CPPFLAGS)
+tests_fuzz_pcap_SOURCES = \
+	$(NIC_MODEL_PURE) \
+	tests/fuzz-pcap.c \
+	tests/fuzz-util.c \
+	tests/fuzz-util.h
+tests_fuzz_pcap_LDADD = $(OVS_LIBS) $(DPDK_LIBS) -lpcap -lm
+endif
 
 ## Autotest suite.
 
@@ -137,4 +159,8 @@ check-tsan:
 	    TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp halt_on_error=1' \
 	        tests/tsan.dir/test-steer-moves $$test || exit 1; \
 	done
-.PHONY: check-tsan
+
+# Instructions per packet of the packet path, with and without steering.
+check-instructions: tests/count-steering$(EXEEXT)
+	$(SHELL) $(srcdir)/tests/count-instructions.sh tests/count-steering
+.PHONY: check-tsan check-instructions

@@ -3,19 +3,11 @@
 
 /* Fuzzing of what is read from files: policy files and the decisions log.
  *
- * With clang -fsanitize=fuzzer,address -DFUZZ_LIBFUZZER this is a libFuzzer
- * target.  Without, it is a program that runs the same entry point
- *
- *     fuzz-policy [--seed=N] [--runs=N] [FILE...]
- *
- * over the files given and over 'runs' mutations of them and of a valid policy
- * and a valid log line, drawn from 'seed'. */
+ * The valid inputs are a policy and a line of the log; see fuzz-util.h. */
 
 #include <config.h>
 
-#include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,9 +16,8 @@
 #include "ovs-ext/steering/steer-model.h"
 #include "ovs-ext/steering/steer-policy.h"
 #include "sha1.h"
+#include "tests/fuzz-util.h"
 #include "util.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
 use_model(const struct steer_model *m)
@@ -110,29 +101,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef FUZZ_LIBFUZZER
-struct input {
-    uint8_t *data;
-    size_t size;
-};
-
-static struct input
-read_input(const char *path)
-{
-    struct input in = { .data = xmalloc(1 << 20) };
-    FILE *f = fopen(path, "rb");
-
-    if (!f) {
-        ovs_fatal(errno, "%s: cannot open", path);
-    }
-    in.size = fread(in.data, 1, 1 << 20, f);
-    fclose(f);
-    return in;
-}
-
-static struct input
+static struct fuzz_input
 valid_policy(void)
 {
-    struct input in = { xmalloc(STEER_MODEL_FILE_SIZE),
+    struct fuzz_input in = { xmalloc(STEER_MODEL_FILE_SIZE),
                         STEER_MODEL_FILE_SIZE };
     struct steer_model m;
 
@@ -141,7 +113,7 @@ valid_policy(void)
     return in;
 }
 
-static struct input
+static struct fuzz_input
 valid_line(void)
 {
     static const char line[] =
@@ -151,84 +123,15 @@ valid_line(void)
         "\"buckets\":[[0,0,900000,9e6,900000,10,-1,1],[0,0,900000,9e6,900000,"
         "10,7,1],[1,0,400000,4e6,400000,3,-1,0]],\"moves\":[[1,0,1,0.5]]}";
 
-    return (struct input) { xmemdup(line, sizeof line - 1),
+    return (struct fuzz_input) { xmemdup(line, sizeof line - 1),
                             sizeof line - 1 };
-}
-
-/* Returns a mutation of 'in'. */
-static struct input
-mutate(struct ext_rng *rng, const struct input *in)
-{
-    struct input out = { xmalloc(in->size + 64), in->size };
-    int n = 1 + ext_rng_range(rng, 8);
-
-    memcpy(out.data, in->data, in->size);
-    while (n-- && out.size) {
-        size_t at = ext_rng_range(rng, out.size);
-
-        switch (ext_rng_range(rng, 6)) {
-        case 0:
-            out.data[at] ^= 1u << ext_rng_range(rng, 8);
-            break;
-        case 1:
-            out.data[at] = ext_rng_next(rng);
-            break;
-        case 2:                         /* Cut. */
-            out.size = at;
-            break;
-        case 3:                         /* A digit or a sign: numbers. */
-            out.data[at] = "0123456789-e.[],"[ext_rng_range(rng, 16)];
-            break;
-        case 4:                         /* Overwrite by another part. */
-            memmove(out.data + at, out.data + ext_rng_range(rng, out.size),
-                    MIN(8, out.size - at));
-            break;
-        default:                        /* Lengthen. */
-            if (out.size + 8 <= in->size + 64) {
-                memset(out.data + out.size, ext_rng_next(rng), 8);
-                out.size += 8;
-            }
-            break;
-        }
-    }
-    return out;
 }
 
 int
 main(int argc, char *argv[])
 {
-    struct input *inputs = xcalloc(argc + 2, sizeof *inputs);
-    unsigned long long seed = 1, runs = 20000;
-    size_t n = 0;
-    struct ext_rng rng;
+    struct fuzz_input valid[] = { valid_policy(), valid_line() };
 
-    inputs[n++] = valid_policy();
-    inputs[n++] = valid_line();
-    for (int i = 1; i < argc; i++) {
-        if (sscanf(argv[i], "--seed=%llu", &seed) != 1
-            && sscanf(argv[i], "--runs=%llu", &runs) != 1) {
-            inputs[n++] = read_input(argv[i]);
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        LLVMFuzzerTestOneInput(inputs[i].data, inputs[i].size);
-    }
-    ext_rng_init(&rng, seed);
-    for (unsigned long long i = 0; i < runs; i++) {
-        struct input in = mutate(&rng, &inputs[i % n]);
-
-        /* An exact copy, so that reading beyond the end is found. */
-        uint8_t *exact = xmemdup(in.data, in.size);
-        LLVMFuzzerTestOneInput(exact, in.size);
-        free(exact);
-        free(in.data);
-    }
-    for (size_t i = 0; i < n; i++) {
-        free(inputs[i].data);
-    }
-    free(inputs);
-    printf("%llu mutations of %"PRIuSIZE" inputs, seed %llu: ok\n", runs, n,
-           seed);
-    return 0;
+    return fuzz_main(argc, argv, valid, ARRAY_SIZE(valid));
 }
 #endif

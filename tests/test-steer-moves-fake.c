@@ -20,6 +20,7 @@
 #include "seq.h"
 #include "timeval.h"
 
+uint64_t fake_seed = 1;
 unsigned int fake_n_rxq;
 bool fake_has_reta;
 unsigned int fake_n_buckets;

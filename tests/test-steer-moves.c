@@ -21,7 +21,6 @@ enum { SCALE = 5 };
 enum { SCALE = 1 };
 #endif
 
-uint64_t fake_seed = 1;
 static struct steer_port *port;
 
 static const struct steer_move_stats *
