@@ -76,7 +76,7 @@ prepare() {
     fi
     path=$work/tests/bin
     for sub in utilities vswitchd ovsdb vtep tests ipsec; do
-        path=$path:$ovs_build/$sub
+        path=$path:$ovs_build/$sub:$ovs_source/$sub
     done
 }
 
@@ -123,6 +123,13 @@ failed() {
 title() {
     sed -n "s/^ *$1: [^ ]* *//p" "$dir/list" | sed 1q
 }
+
+# Certificates for the tests of TLS, made once per tree.
+if test ! -f "$ovs_build/tests/testpki-cacert.pem"; then
+    make -C "$ovs_build" `sed -n 's|^.*\(tests/testpki-[a-z0-9]*\.pem\):.*|\1|p' \
+        "$ovs_source/tests/automake.mk"` > /dev/null 2>&1 ||
+        echo "check-ovs.sh: no certificates, tests of TLS will fail" >&2
+fi
 
 mkdir -p "$dir" || exit 2
 (cd "$dir" && "$suite" --list) > "$dir/list" || exit 2
