@@ -89,7 +89,11 @@ eval_add_all(struct eval *e, const char *policies, size_t cores,
 
             s.sim.n_cores = cores;
             if (!s.sim.n_buckets) {
-                s.sim.n_buckets = MAX(128, 32 * cores);
+                s.sim.n_buckets = (trace && trace->step_s > 0
+                                   ? trace->n_buckets : MAX(128, 32 * cores));
+            }
+            if (trace && trace->step_s > 0) {
+                s.sim.load = trace->mean_pps / sim_core_pps(&s.sim) / cores;
             }
             /* High bit set: never a seed of the training. */
             s.sim.seed = ext_splitmix64(&x) | UINT64_C(1) << 63;

@@ -214,6 +214,52 @@ traces_add_dump(struct traces *ts, const char *path)
     }
 }
 
+/* Reads a number from 'min' to 'max'.  Returns false if there is none. */
+static bool
+read_number(FILE *f, double min, double max, double *x)
+{
+    return fscanf(f, "%lf", x) == 1 && *x >= min && *x <= max;
+}
+
+/* A table of rates, as "ovs-ext-nic rates" prints it. */
+void
+traces_add_rates(struct traces *ts, const char *path)
+{
+    double version, step_s, n_buckets, x;
+    size_t n = 0, alloc = 0;
+    char word[16] = "";
+
+    FILE *f = fopen(path, "r");
+    if (!f) {
+        ovs_fatal(errno, "%s: cannot open table of rates", path);
+    }
+    if (fscanf(f, "%15s", word) != 1 || strcmp(word, "ovs-ext-rates")
+        || !read_number(f, 1, 1, &version)
+        || !read_number(f, 1e-5, 10, &step_s)
+        || !read_number(f, 1, 65536, &n_buckets)) {
+        ovs_fatal(0, "%s: does not begin as a table of rates", path);
+    }
+
+    struct trace *t = traces_add(ts, path);
+    t->step_s = step_s;
+    t->n_buckets = n_buckets;
+    while (read_number(f, 0, 1e12, &x)) {
+        if (n >= alloc) {
+            alloc = alloc ? 2 * alloc : 4096;
+            t->pps = xrealloc(t->pps, alloc * sizeof *t->pps);
+        }
+        t->pps[n++] = x;
+        t->mean_pps += x;
+    }
+    t->n_ticks = n / t->n_buckets;
+    if (!feof(f) || !n || n % t->n_buckets) {
+        ovs_fatal(0, "%s: row %"PRIuSIZE" is not %"PRIuSIZE" rates", path,
+                  t->n_ticks + 1, t->n_buckets);
+    }
+    t->mean_pps /= t->n_ticks;
+    fclose(f);
+}
+
 /* Scenarios. */
 
 const char *
@@ -226,13 +272,21 @@ void
 scenario_run(const struct scenario *s, struct steer_policy *policy,
              const struct steer_weights *w, struct sim_result *result)
 {
-    struct sim_traffic_params tp = {
-        .n_cores = s->sim.n_cores, .n_buckets = s->sim.n_buckets,
-        .core_pps = sim_core_pps(&s->sim), .load = s->sim.load,
-        .tick_s = s->sim.tick_s, .duration_s = s->sim.duration_s,
-        .seed = s->sim.seed,
-    };
+    struct sim_params sim = s->sim;
     struct sim_traffic *t;
+
+    if (s->trace && s->trace->step_s > 0) {
+        sim.traffic_s = MIN(s->trace->step_s, sim.tick_s);
+        sim.idle_load = 0.05;   /* As the daemon's agent. */
+    }
+    struct sim_traffic_params tp = {
+        .n_cores = sim.n_cores, .n_buckets = sim.n_buckets,
+        .core_pps = sim_core_pps(&sim), .load = sim.load,
+        .tick_s = sim.traffic_s > 0 ? sim.traffic_s : sim.tick_s,
+        .duration_s = sim.duration_s, .seed = sim.seed,
+        .absolute = sim.traffic_s > 0,
+        .bucket_flows = sim.trace_flows / sim.n_buckets,
+    };
 
     if (s->family) {
         t = sim_traffic_create(s->family, &tp);
@@ -243,7 +297,7 @@ scenario_run(const struct scenario *s, struct steer_policy *policy,
         t = sim_traffic_trace(s->trace->pps, s->trace->n_ticks,
                               s->trace->n_buckets, &tp);
     }
-    sim_run(&s->sim, t, policy, w, TRAIN_MAX_MOVES, NULL, result);
+    sim_run(&sim, t, policy, w, TRAIN_MAX_MOVES, NULL, result);
 }
 
 /* Threads. */

@@ -24,6 +24,8 @@ enum {
     OPT_SCENARIOS, OPT_RESUME, OPT_OUT, OPT_CURVE, OPT_PCAP, OPT_DUMP,
     OPT_SERVICE_NS, OPT_BATCH_NS, OPT_RING, OPT_LOAD, OPT_DURATION,
     OPT_POLICY, OPT_MODEL, OPT_CORES, OPT_BUCKETS, OPT_TRAFFIC, OPT_REPEATS,
+    OPT_RATES, OPT_FLOWS, OPT_INSTALL_NS, OPT_PACKETS, OPT_POLL_NS,
+    OPT_AFTER_NS, OPT_JITTER_NS, OPT_INTERRUPTS, OPT_WARMUP,
     OPT_CALLS, OPT_WEIGHTS, OPT_NO_GUARD, OPT_LEARN, OPT_COLD, OPT_QUIET,
 };
 
@@ -39,6 +41,15 @@ static const struct option options[] = {
     {"curve", required_argument, NULL, OPT_CURVE},
     {"pcap", required_argument, NULL, OPT_PCAP},
     {"dump", required_argument, NULL, OPT_DUMP},
+    {"rates", required_argument, NULL, OPT_RATES},
+    {"flows", required_argument, NULL, OPT_FLOWS},
+    {"install-ns", required_argument, NULL, OPT_INSTALL_NS},
+    {"packets", no_argument, NULL, OPT_PACKETS},
+    {"poll-ns", required_argument, NULL, OPT_POLL_NS},
+    {"after-ns", required_argument, NULL, OPT_AFTER_NS},
+    {"jitter-ns", required_argument, NULL, OPT_JITTER_NS},
+    {"interrupts", required_argument, NULL, OPT_INTERRUPTS},
+    {"warmup", required_argument, NULL, OPT_WARMUP},
     {"service-ns", required_argument, NULL, OPT_SERVICE_NS},
     {"batch-ns", required_argument, NULL, OPT_BATCH_NS},
     {"ring", required_argument, NULL, OPT_RING},
@@ -86,11 +97,20 @@ usage(void)
            "\nTraffic and switch:\n"
            "  --pcap=FILE        add a capture (may be repeated)\n"
            "  --dump=FILE        add a decisions log (may be repeated)\n"
+           "  --rates=FILE       eval: add a table of \"ovs-ext-nic rates\"\n"
+           "  --flows=N          that the table stands for (0)\n"
+           "  --install-ns=X     to install a flow before a move (3000)\n"
            "  --service-ns=X     work for a packet (300)\n"
            "  --batch-ns=X       work for a batch besides (1500)\n"
            "  --ring=N           descriptors a core (2048)\n"
            "  --load=X           offered / capacity (eval: 0.85)\n"
            "  --duration=S       seconds simulated (eval: 3)\n"
+           "  --warmup=S         seconds of that not judged (0.5)\n"
+           "  --packets          simulate each packet, with:\n"
+           "  --poll-ns=X        an idle core's look at its ring (60)\n"
+           "  --after-ns=X       part of batch-ns after its packets (0)\n"
+           "  --jitter-ns=X      part of service-ns that varies (0)\n"
+           "  --interrupts=S:HZ,...  times a core is taken away, and rates\n"
            "  --cold             do not install flows before a move\n"
            "  --weights=T,L,B,S  throughput, latency, balance, switching\n"
            "\nJudging:\n"
@@ -148,6 +168,31 @@ parse_weights(const char *s, struct steer_weights *w)
     }
 }
 
+/* "SECONDS:HZ,SECONDS:HZ..." */
+static void
+parse_interrupts(const char *list, struct sim_params *sim)
+{
+    char *copy = xstrdup(list), *save = NULL;
+
+    sim->n_interrupts = 0;
+    for (char *s = strtok_r(copy, ",", &save); s;
+         s = strtok_r(NULL, ",", &save)) {
+        struct sim_interrupt *i = &sim->interrupts[sim->n_interrupts];
+        int n = 0;
+
+        if (sim->n_interrupts >= SIM_MAX_INTERRUPTS) {
+            ovs_fatal(0, "--interrupts: more than %d kinds",
+                      SIM_MAX_INTERRUPTS);
+        }
+        if (sscanf(s, "%lf:%lf%n", &i->s, &i->hz, &n) != 2 || s[n]
+            || !(i->s >= 0 && i->s <= 1 && i->hz >= 0 && i->hz <= 1e6)) {
+            ovs_fatal(0, "--interrupts: \"%s\" is not SECONDS:HZ", s);
+        }
+        sim->n_interrupts++;
+    }
+    free(copy);
+}
+
 static void
 parse_option(struct args *a, int c, const char *name)
 {
@@ -168,6 +213,19 @@ parse_option(struct args *a, int c, const char *name)
     case OPT_CURVE: t->curve = optarg; break;
     case OPT_PCAP: traces_add_pcap(&t->traces, optarg); break;
     case OPT_DUMP: traces_add_dump(&t->traces, optarg); break;
+    case OPT_RATES: traces_add_rates(&t->traces, optarg); break;
+    case OPT_FLOWS: t->sim.trace_flows = number(name, optarg, 0, 1e9); break;
+    case OPT_INSTALL_NS:
+        t->sim.install_ns = number(name, optarg, 0, 1e6);
+        break;
+    case OPT_PACKETS: t->sim.packets = true; break;
+    case OPT_POLL_NS: t->sim.poll_ns = number(name, optarg, 0, 1e6); break;
+    case OPT_AFTER_NS: t->sim.after_ns = number(name, optarg, 0, 1e6); break;
+    case OPT_JITTER_NS:
+        t->sim.jitter_ns = number(name, optarg, 0, 1e6);
+        break;
+    case OPT_INTERRUPTS: parse_interrupts(optarg, &t->sim); break;
+    case OPT_WARMUP: t->sim.warmup_s = number(name, optarg, 0, 3600); break;
     case OPT_SERVICE_NS:
         t->sim.packet_ns = number(name, optarg, 1, 1e6);
         break;

@@ -19,8 +19,11 @@ struct trace {
     char *name;                 /* File name without its directory. */
     struct sim_packet *packets; /* From a capture, or NULL... */
     size_t n_packets;
-    float *pps;                 /* ...from a decisions log. */
+    float *pps;                 /* ...from a decisions log or a table of
+                                 * rates. */
     size_t n_ticks, n_buckets;
+    double step_s;              /* Of a table of rates; else 0. */
+    double mean_pps;            /* Of a table of rates. */
 };
 
 struct traces {
@@ -28,9 +31,10 @@ struct traces {
     size_t n;
 };
 
-/* Both end the program with a message if the file is not usable. */
+/* All end the program with a message if the file is not usable. */
 void traces_add_pcap(struct traces *, const char *path);
 void traces_add_dump(struct traces *, const char *path);
+void traces_add_rates(struct traces *, const char *path);
 void traces_destroy(struct traces *);
 
 /* One simulation to be run. */

@@ -11,11 +11,13 @@
 enum {
     STEER_MISSED_TICKS = 10,    /* Ticks between looks at a device's counters
                                  * while no ring is filling. */
-    STEER_DISTURBED_MAX = 50    /* Ticks in a row without predictions. */
+    STEER_DISTURBED_MAX = 50,   /* Ticks in a row without predictions. */
+    STEER_BLIND_MAX = 2         /* The same under pressure. */
 };
 
 #define STEER_FIT_DECAY 0.99    /* Of the sums behind costs, in a tick. */
 #define STEER_GAP_MAX 0.1       /* Share of a tick. */
+#define STEER_GAP_BLIND 0.25    /* Share of a tick that nothing outweighs. */
 #define STEER_COST_NOISE 0.15   /* Difference of cores that may be chance. */
 
 void
@@ -364,8 +366,12 @@ steer_observe(struct steer_observer *o, long long int now, uint64_t tsc)
      * ran something else for much of it, nor does the tick after, in which it
      * catches up.  But that must not go on for ever. */
     o->pressed = steer_observe_pressed(o);
-    if (o->pressed) {
-        o->n_disturbed = 0;     /* Overload cannot wait, and shows as well. */
+    if (o->pressed && (o->max_gap <= STEER_GAP_BLIND
+                       || o->n_disturbed >= STEER_BLIND_MAX)) {
+        /* Overload cannot wait, and shows as well.  But a core that was away
+         * for much of a tick, as when the agent itself installed flows in its
+         * place, looks as if it had nothing to do. */
+        o->n_disturbed = 0;
         o->settling = false;
     } else if (o->max_gap > STEER_GAP_MAX) {
         o->n_disturbed = (o->n_disturbed < STEER_DISTURBED_MAX

@@ -54,6 +54,17 @@ window_add(struct window *w, const struct sim_switch *sw,
     w->n = 0;
 }
 
+static double
+max_load(const struct steer_state *st)
+{
+    double load = 0;
+
+    for (size_t c = 0; c < st->n_cores; c++) {
+        load = MAX(load, st->cores[c].load);
+    }
+    return load;
+}
+
 void
 sim_run(const struct sim_params *p, struct sim_traffic *traffic,
         struct steer_policy *policy, const struct steer_weights *weights,
@@ -61,7 +72,7 @@ sim_run(const struct sim_params *p, struct sim_traffic *traffic,
 {
     struct sim_switch *sw = sim_switch_create(p, traffic);
     size_t ticks = p->duration_s / p->tick_s + 0.5;
-    size_t warmup = SIM_WARMUP_S / p->tick_s + 0.5;
+    size_t warmup = p->warmup_s / p->tick_s + 0.5;
     size_t per_window = MAX(1, SIM_WINDOW_S / p->tick_s + 0.5);
     struct window w = { .n = 0 };
     struct steer_move moves[SIM_MAX_MOVES];
@@ -74,7 +85,7 @@ sim_run(const struct sim_params *p, struct sim_traffic *traffic,
         struct steer_reward_terms terms;
         double reward = steer_reward(weights, st, n, &terms);
 
-        if (i == warmup) {
+        if (i == warmup && warmup) {
             sim_switch_clear(sw);
         }
         if (i >= warmup) {
@@ -82,7 +93,8 @@ sim_run(const struct sim_params *p, struct sim_traffic *traffic,
             judged++;
             window_add(&w, sw, st, sim_core_pps(p), per_window);
         }
-        n = steer_policy_decide(policy, st, moves, max_moves);
+        n = (max_load(st) >= p->idle_load
+             ? steer_policy_decide(policy, st, moves, max_moves) : 0);
         if (dump) {
             steer_dump_write(dump, st, moves, n, reward, &terms,
                              steer_policy_explain(policy));

@@ -9,9 +9,6 @@
 #include "ovs-ext/steering/sim-switch.h"
 #include "ovs-ext/steering/steer-dump.h"
 
-/* Judging begins after this much of an episode, seconds. */
-#define SIM_WARMUP_S 0.5
-
 /* Imbalance is measured over windows of this length, seconds. */
 #define SIM_WINDOW_S 0.1
 

@@ -12,8 +12,9 @@
 #include "ovs-ext/core/ext-rng.h"
 #include "util.h"
 
-/* Histogram of latency: 8 bins an octave from 2^-24 s (60 ns) up. */
-#define N_BINS (8 * 32)
+/* Histogram of latency: 32 bins an octave from 2^-24 s (60 ns) up. */
+#define BIN_BITS 5
+#define N_BINS (32 << BIN_BITS)
 
 /* A move in progress. */
 struct sim_move {
@@ -24,9 +25,11 @@ struct sim_move {
                                  * serve; then parking ends. */
     bool parking;
     double held, held_age;      /* Packets parked, and packets * seconds. */
+    double since;               /* Begin of parking, seconds. */
 };
 
 struct sim_core {
+    struct sim_packets *packets; /* Or null: fluid. */
     double queue;               /* Packets. */
     double debt_s;              /* Extra work. */
     double stall_s;             /* Pre-empted for that long. */
@@ -45,7 +48,10 @@ struct sim_switch {
     struct sim_traffic *traffic;
     struct ext_rng rng;
     struct sim_core *cores;
-    double *pps;                /* By bucket, this tick. */
+    double now;                 /* Seconds. */
+    double total;               /* Packets/s of all buckets. */
+    double *pps;                /* By bucket, at present... */
+    double *tick_pps;           /* ...and the mean of this tick. */
     uint32_t *flows;
     uint16_t *owner;            /* Core that the table names. */
     struct ext_holt *holt;
@@ -80,7 +86,9 @@ sim_params_init(struct sim_params *p)
         .tick_s = 0.01,
         .load = 0.8,
         .duration_s = 3,
+        .warmup_s = 0.5,
         .seed = 1,
+        .poll_ns = 60,
     };
 }
 
@@ -122,6 +130,10 @@ sim_switch_create(const struct sim_params *p, struct sim_traffic *traffic)
     s->traffic = traffic;
     ext_rng_init_stream(&s->rng, p->seed, 0x73776974);
     s->cores = xcalloc(p->n_cores, sizeof *s->cores);
+    for (size_t i = 0; p->packets && i < p->n_cores; i++) {
+        s->cores[i].packets = sim_packets_create(&s->p, i);
+    }
+    s->tick_pps = xcalloc(p->n_buckets, sizeof *s->tick_pps);
     s->pps = xcalloc(p->n_buckets, sizeof *s->pps);
     s->flows = xcalloc(p->n_buckets, sizeof *s->flows);
     s->owner = xcalloc(p->n_buckets, sizeof *s->owner);
@@ -136,7 +148,11 @@ sim_switch_destroy(struct sim_switch *s)
 {
     if (s) {
         sim_traffic_destroy(s->traffic);
+        for (size_t i = 0; i < s->p.n_cores; i++) {
+            sim_packets_destroy(s->cores[i].packets);
+        }
         free(s->cores);
+        free(s->tick_pps);
         free(s->pps);
         free(s->flows);
         free(s->owner);
@@ -166,7 +182,7 @@ static void
 sim_latency(struct sim_switch *s, double n, double latency_s)
 {
     union { float f; uint32_t u; } x = { .f = latency_s * 0x1p24 };
-    int bin = (int) (x.u >> 20) - (127 << 3);
+    int bin = (int) (x.u >> (23 - BIN_BITS)) - (127 << BIN_BITS);
 
     s->hist[bin < 0 ? 0 : bin >= N_BINS ? N_BINS - 1 : bin] += n;
     s->lat_sum += n * latency_s;
@@ -181,8 +197,10 @@ sim_rates(struct sim_switch *s)
     for (size_t c = 0; c < s->p.n_cores; c++) {
         s->cores[c].rate = 0;
     }
+    s->total = 0;
     for (size_t i = 0; i < s->p.n_buckets; i++) {
         s->cores[s->owner[i]].rate += s->pps[i];
+        s->total += s->pps[i];
     }
     for (size_t i = 0; i < s->n_moves; i++) {
         const struct sim_move *m = &s->moves[i];
@@ -209,6 +227,7 @@ sim_step_moves(struct sim_switch *s, double dt)
             m->delay_s -= dt;
             if (m->delay_s <= 0) {
                 m->parking = true;
+                m->since = s->now;
                 m->marker = s->cores[m->from].queue + 1;
                 s->owner[m->bucket] = m->to;
                 s->cores[m->to].debt_s += s->flows[m->bucket] * 1e-9
@@ -229,7 +248,13 @@ sim_step_moves(struct sim_switch *s, double dt)
         }
 
         struct sim_core *to = &s->cores[m->to];
-        if (m->held > 0) {
+        if (to->packets) {
+            size_t n = m->held + 0.5;
+
+            s->offered += n - m->held;
+            sim_packets_put(to->packets, n, m->since, s->now);
+            to->queue += n;
+        } else if (m->held > 0) {
             double lat = m->held_age / m->held + to->queue / s->mu;
 
             sim_latency(s, m->held, lat + s->p.batch_ns * 1e-9);
@@ -245,9 +270,56 @@ sim_step_moves(struct sim_switch *s, double dt)
     return changed;
 }
 
+/* Where the packet core 'c' reports to. */
+struct sim_report {
+    struct sim_switch *s;
+    struct sim_core *c;
+};
+
+static void
+sim_packet_served(void *report_, double latency_s)
+{
+    struct sim_report *report = report_;
+
+    sim_latency(report->s, 1, latency_s);
+    report->c->sojourn += latency_s;
+}
+
+/* As sim_step_core(), packet by packet. */
+static void
+sim_step_packets(struct sim_switch *s, struct sim_core *c, double dt)
+{
+    struct sim_report report = { s, c };
+    struct sim_packets_step step;
+    double rate = MAX(c->rate, 0);
+
+    if (!s->p.n_interrupts) {
+        c->debt_s += c->stall_s;
+        c->stall_s = 0;
+    }
+    sim_packets_run(c->packets, s->now + dt, rate, s->total, c->debt_s,
+                    sim_packet_served, &report, &step);
+    c->debt_s = 0;
+    c->queue = sim_packets_queued(c->packets);
+    c->nominal += rate * dt;
+    c->actual += step.arrived;
+    c->served += step.served;
+    c->dropped += step.dropped;
+    c->work_s += step.extra_s;
+    c->stalled_s += step.interrupted_s;
+    s->offered += step.arrived;
+    s->served += step.served;
+    s->dropped += step.dropped;
+}
+
 static void
 sim_step_core(struct sim_switch *s, struct sim_core *c, double dt)
 {
+    if (c->packets) {
+        sim_step_packets(s, c, dt);
+        return;
+    }
+
     double nominal = c->rate > 0 ? c->rate * dt : 0;
     double in = nominal + sqrt(s->p.train * nominal)
                           * ext_rng_normal_fast(&s->rng);
@@ -326,7 +398,7 @@ sim_observe(struct sim_switch *s)
         const struct sim_core *c = &s->cores[s->owner[i]];
         double k = c->nominal > 0 ? c->actual / c->nominal : 1;
         double kept = c->actual > 0 ? 1 - c->dropped / c->actual : 1;
-        double n = s->pps[i] * tick;
+        double n = s->tick_pps[i] * tick;
 
         /* Counts of arrivals vary; the train is counted for the core. */
         n = MAX(0, n * k + sqrt(n) * ext_rng_normal_fast(&s->rng)) * kept;
@@ -339,13 +411,28 @@ sim_observe(struct sim_switch *s)
     st->tick++;
 }
 
+/* Lets the traffic change; it stays so for 'share' of the tick. */
+static void
+sim_next_traffic(struct sim_switch *s, double share)
+{
+    sim_traffic_step(s->traffic, s->pps, s->flows);
+    for (size_t i = 0; i < s->p.n_buckets; i++) {
+        s->tick_pps[i] += s->pps[i] * share;
+    }
+    sim_rates(s);
+}
+
 const struct steer_state *
 sim_switch_tick(struct sim_switch *s)
 {
-    size_t steps = MAX(1, s->p.tick_s / SIM_STEP_S + 0.5);
+    double step_s = s->p.packets ? SIM_PACKETS_STEP_S : SIM_STEP_S;
+    size_t steps = MAX(1, s->p.tick_s / step_s + 0.5);
+    size_t per_traffic = (s->p.traffic_s > 0
+                          ? MAX(1, steps * s->p.traffic_s / s->p.tick_s + 0.5)
+                          : steps);
     double dt = s->p.tick_s / steps;
 
-    sim_traffic_step(s->traffic, s->pps, s->flows);
+    memset(s->tick_pps, 0, s->p.n_buckets * sizeof *s->tick_pps);
     for (size_t i = 0; i < s->p.n_cores; i++) {
         struct sim_core *c = &s->cores[i];
 
@@ -356,8 +443,10 @@ sim_switch_tick(struct sim_switch *s)
             c->stall_s += s->p.preempt_s * ext_rng_exp(&s->rng);
         }
     }
-    sim_rates(s);
     for (size_t k = 0; k < steps; k++) {
+        if (k % per_traffic == 0) {
+            sim_next_traffic(s, (double) MIN(per_traffic, steps - k) / steps);
+        }
         for (size_t i = 0; i < s->p.n_cores; i++) {
             double before = s->cores[i].served;
 
@@ -370,6 +459,7 @@ sim_switch_tick(struct sim_switch *s)
                 }
             }
         }
+        s->now += dt;
         if (s->n_moves && sim_step_moves(s, dt)) {
             sim_rates(s);
         }
@@ -381,6 +471,15 @@ sim_switch_tick(struct sim_switch *s)
 void
 sim_switch_move(struct sim_switch *s, const struct steer_move *moves, size_t n)
 {
+    double all = 0;
+
+    /* The real agent installs the flows of all moves, then writes the table
+     * once. */
+    for (size_t i = 0; s->p.warm && i < n; i++) {
+        if (moves[i].bucket < s->p.n_buckets) {
+            all += s->flows[moves[i].bucket] * s->p.install_ns * 1e-9;
+        }
+    }
     for (size_t i = 0; i < n; i++) {
         const struct steer_move *m = &moves[i];
 
@@ -399,6 +498,9 @@ sim_switch_move(struct sim_switch *s, const struct steer_move *moves, size_t n)
         }
         double install = s->p.warm ? s->flows[m->bucket] * s->p.install_ns
                                      * 1e-9 : 0;
+        if (s->p.packets) {
+            install = all;
+        }
         s->moves[s->n_moves++] = (struct sim_move) {
             .bucket = m->bucket, .from = m->from, .to = m->to,
             .delay_s = 50e-6 + MIN(install, 0.02),
@@ -416,7 +518,9 @@ percentile(const struct sim_switch *s, double q)
     for (size_t i = 0; i < N_BINS; i++) {
         sum += s->hist[i];
         if (sum >= q * s->lat_n && sum > 0) {
-            return ldexp(1 + (i % 8 + 0.5) / 8, (int) (i / 8) - 24) * 1e6;
+            double x = (i % (1 << BIN_BITS) + 0.5) / (1 << BIN_BITS);
+
+            return ldexp(1 + x, (int) (i >> BIN_BITS) - 24) * 1e6;
         }
     }
     return 0;

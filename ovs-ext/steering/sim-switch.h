@@ -21,16 +21,20 @@
  *   - what the policy sees is an estimate with noise, a tick old.
  *
  * It is a model.  Parameters are to be measured on the real switch; see
- * ovs-ext-train(1).
+ * ovs-ext-train(1).  With 'packets', cores are simulated packet by packet
+ * (sim-packets.h): a hundred times slower, for comparison with a real switch.
  *
  * Everything is conserved: offered = served + dropped + queued + parked.
  *
  * Seeded and deterministic.  A simulation belongs to one thread. */
 
+#include "ovs-ext/steering/sim-packets.h"
 #include "ovs-ext/steering/sim-traffic.h"
 #include "ovs-ext/steering/steer-policy.h"
 
 #define SIM_STEP_S 100e-6
+#define SIM_PACKETS_STEP_S 10e-6        /* With 'packets'. */
+#define SIM_MAX_INTERRUPTS 64
 
 struct sim_params {
     size_t n_cores;
@@ -51,7 +55,19 @@ struct sim_params {
     double tick_s;
     double load;                /* Offered / capacity. */
     double duration_s;
+    double warmup_s;            /* Of that, not judged. */
+    double traffic_s;           /* Traffic changes after that; 0: 'tick_s'. */
     uint64_t seed;
+    double idle_load;           /* No decisions while no core has as much. */
+    double trace_flows;         /* Flows that a table of rates stands for. */
+
+    /* Packet by packet: */
+    bool packets;
+    double poll_ns;             /* An idle core's look at its ring. */
+    double jitter_ns;           /* Part of 'packet_ns' that varies. */
+    double after_ns;            /* Part of 'batch_ns' after packets are out. */
+    struct sim_interrupt interrupts[SIM_MAX_INTERRUPTS];
+    size_t n_interrupts;        /* 0: 'preempt_hz' and 'preempt_s' hold. */
 };
 
 /* Defaults: 2.9 million packets/s a core. */

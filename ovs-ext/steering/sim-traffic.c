@@ -417,7 +417,7 @@ sim_traffic_step(struct sim_traffic *t, double *pps, uint32_t *flows)
 {
     for (size_t i = 0; i < t->p.n_buckets; i++) {
         pps[i] = t->background;
-        flows[i] = 2;           /* Of the background. */
+        flows[i] = 2 + t->p.bucket_flows;   /* Two of the background. */
     }
     if (t->replay) {
         replay_step(t, pps);
@@ -468,8 +468,9 @@ replay_build(struct sim_traffic *t, const float *dense)
         total += dense[i] > 0 ? dense[i] : 0;
     }
 
-    double unit = (t->p.load * t->p.core_pps * t->p.n_cores
-                   / MAX(total / t->n_loop, 1e-9));
+    double unit = (t->p.absolute ? 1
+                   : t->p.load * t->p.core_pps * t->p.n_cores
+                     / MAX(total / t->n_loop, 1e-9));
     t->replay = xmalloc(MAX(n, 1) * sizeof *t->replay);
     t->replay_start = xcalloc(t->n_loop + 1, sizeof *t->replay_start);
     n = 0;

@@ -45,6 +45,9 @@ struct sim_traffic_params {
     double tick_s;
     double duration_s;          /* Of the run; places events in time. */
     uint64_t seed;
+    bool absolute;              /* Traces are not scaled to 'load'. */
+    uint32_t bucket_flows;      /* Flows of a bucket in a replay, besides the
+                                 * two of the background. */
 };
 
 /* A packet of a capture to be replayed, times relative to its beginning. */
@@ -64,7 +67,8 @@ struct sim_traffic *sim_traffic_replay(const struct sim_packet *packets,
 
 /* Replays recorded rates: 'pps' is a table of 'n_ticks' rows with
  * 'n_trace_buckets' columns, which wrap around where the simulation has fewer
- * buckets.  Scaled to the load of the parameters. */
+ * buckets.  Scaled to the load of the parameters unless these say
+ * 'absolute'. */
 struct sim_traffic *sim_traffic_trace(const float *pps, size_t n_ticks,
                                       size_t n_trace_buckets,
                                       const struct sim_traffic_params *);

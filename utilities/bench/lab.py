@@ -229,7 +229,7 @@ class Switch:
         self.nic("start", *argv)
         # The command returns when a queue has begun, within a millisecond.
         self.traffic_began = time.time()
-        self.nic("wait", "--timeout", ms / 1000 * 4 + 10)
+        self.nic("wait", "--timeout", ms / 1000 * 4 + 60)
         return self.stats(*(["--windows"] if windows else []))
 
     def warm_up(self, ms=400, rate=1.0):
