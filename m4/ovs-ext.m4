@@ -27,6 +27,7 @@ AC_DEFUN([_OVS_EXT_OVS_VAR],
 #   OVS_VSWITCHD_LDFLAGS   linker flags of ovs-vswitchd
 #   OVS_VSWITCHD_DEPS      files whose change needs a new link
 #   OVS_RUNDIR             where its daemons keep sockets and pid files
+#   OVS_LOGDIR, OVS_DBDIR  where they keep logs and databases
 AC_DEFUN([OVS_EXT_CHECK_OVS],
   [AC_ARG_WITH([ovs-source],
      [AS_HELP_STRING([--with-ovs-source=DIR],
@@ -115,7 +116,14 @@ AC_DEFUN([OVS_EXT_CHECK_OVS],
    _OVS_EXT_OVS_VAR([ext_localstatedir], [localstatedir])
    OVS_RUNDIR=`echo "$ext_localstatedir/run/openvswitch" \
                | $SED "s|[\\$]{prefix}|$ext_prefix|"`
+   OVS_LOGDIR=`echo "$ext_localstatedir/log/openvswitch" \
+               | $SED "s|[\\$]{prefix}|$ext_prefix|"`
+   _OVS_EXT_OVS_VAR([ext_sysconfdir], [sysconfdir])
+   OVS_DBDIR=`echo "$ext_sysconfdir/openvswitch" \
+              | $SED "s|[\\$]{prefix}|$ext_prefix|"`
    AC_SUBST([OVS_RUNDIR])
+   AC_SUBST([OVS_LOGDIR])
+   AC_SUBST([OVS_DBDIR])
    AC_SUBST([OVS_SRCDIR])
    AC_SUBST([OVS_BUILDDIR])
    AC_SUBST([OVS_VERSION])
@@ -183,6 +191,15 @@ AC_DEFUN([OVS_EXT_CHECK_DPDK],
    AC_SUBST([DPDK_PMDS_DIR])
    AC_SUBST([DPDK_SRCDIR])
    AM_CONDITIONAL([HAVE_DPDK_SOURCE], [test -n "$DPDK_SRCDIR"])])
+
+# OVS_EXT_CHECK_GSL
+#
+# Least squares of the forecasters.  The libraries go to LIBS, so that whatever
+# links with ours finds them; what does not use them does not load them.
+AC_DEFUN([OVS_EXT_CHECK_GSL],
+  [PKG_CHECK_MODULES([GSL], [gsl >= 2.7], [],
+     [AC_MSG_ERROR([the GNU Scientific Library is missing.  Install libgsl-dev.])])
+   LIBS="-Wl,--push-state,--as-needed $GSL_LIBS -Wl,--pop-state $LIBS"])
 
 # OVS_EXT_ENABLE_WERROR
 AC_DEFUN([OVS_EXT_ENABLE_WERROR],
