@@ -17,3 +17,48 @@ ovsdb-schema/ovs-ext.5: \
 	$(AM_V_GEN)$(PYTHON3_SYS) $(srcdir)/ovsdb-schema/column-docs.py \
 	    $(srcdir)/ovsdb-schema/ovs-ext-other-config.xml \
 	    '$(PACKAGE_VERSION)' > $@.tmp && mv $@.tmp $@
+
+# The database OVS_Ext: its schema, and the C interface that ovsdb-idlc of the
+# Open vSwitch tree makes of it.
+PYTHON3_OVS = PYTHONPATH='$(OVS_SRCDIR)/python' PYTHONDONTWRITEBYTECODE=yes \
+	$(PYTHON3_SYS)
+OVSDB_IDLC = $(PYTHON3_OVS) '$(OVS_SRCDIR)/ovsdb/ovsdb-idlc.in'
+
+pkgdata_DATA += ovsdb-schema/ovs-ext.ovsschema
+EXTRA_DIST += \
+	ovs-ext/db/ovs-ext-idl.ann \
+	ovsdb-schema/ovs-ext.ovsschema
+
+OVS_EXT_IDL = \
+	ovs-ext/db/ovs-ext-idl.c \
+	ovs-ext/db/ovs-ext-idl.h
+BUILT_SOURCES += $(OVS_EXT_IDL)
+CLEANFILES += $(OVS_EXT_IDL) ovs-ext/db/ovs-ext-idl.ovsidl
+ovs-ext/db/ovs-ext-idl.ovsidl: \
+		ovsdb-schema/ovs-ext.ovsschema \
+		ovs-ext/db/ovs-ext-idl.ann
+	@$(MKDIR_P) ovs-ext/db
+	$(AM_V_GEN)$(OVSDB_IDLC) annotate \
+	    $(srcdir)/ovsdb-schema/ovs-ext.ovsschema \
+	    $(srcdir)/ovs-ext/db/ovs-ext-idl.ann > $@.tmp && mv $@.tmp $@
+ovs-ext/db/ovs-ext-idl.c: ovs-ext/db/ovs-ext-idl.ovsidl
+	$(AM_V_GEN)$(OVSDB_IDLC) c-idl-source \
+	    ovs-ext/db/ovs-ext-idl.ovsidl > $@.tmp && mv $@.tmp $@
+ovs-ext/db/ovs-ext-idl.h: ovs-ext/db/ovs-ext-idl.ovsidl
+	$(AM_V_GEN)$(OVSDB_IDLC) c-idl-header \
+	    ovs-ext/db/ovs-ext-idl.ovsidl > $@.tmp && mv $@.tmp $@
+
+# ovs-ext-db(5).  ovsdb-doc takes every schema for one of Open vSwitch's.
+EXTRA_DIST += ovsdb-schema/ovs-ext-db.xml
+man_MANS += ovsdb-schema/ovs-ext-db.5
+CLEANFILES += ovsdb-schema/ovs-ext-db.5
+ovsdb-schema/ovs-ext-db.5: \
+		ovsdb-schema/ovs-ext.ovsschema \
+		ovsdb-schema/ovs-ext-db.xml
+	@$(MKDIR_P) ovsdb-schema
+	$(AM_V_GEN)$(PYTHON3_OVS) '$(OVS_SRCDIR)/ovsdb/ovsdb-doc' \
+	    --version='$(PACKAGE_VERSION)' \
+	    $(srcdir)/ovsdb-schema/ovs-ext.ovsschema \
+	    $(srcdir)/ovsdb-schema/ovs-ext-db.xml > $@.tmp && \
+	sed '/^\.TH /s/Open vSwitch/ovs-ext/g' $@.tmp > $@.tmp2 && \
+	rm -f $@.tmp && mv $@.tmp2 $@

@@ -91,6 +91,8 @@ def manpage(root, version):
     yield '.fi'
     yield '.SH "SEE ALSO"'
     yield '.BR ovs\\-vswitchd\\-ext (8),'
+    yield '.BR ovs\\-ext\\-db (5),'
+    yield '.BR ovs\\-ext\\-ctl (8),'
     yield '.BR ovs\\-vswitchd.conf.db (5),'
     yield '.BR ovs\\-vsctl (8).'
 

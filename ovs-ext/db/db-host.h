@@ -1,0 +1,93 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#ifndef DB_HOST_H
+#define DB_HOST_H 1
+
+/* What a host writes into the database
+ * ====================================
+ *
+ * A writer keeps the rows of one host in step with what the host measures: its
+ * Host row, resources and their metrics, traffic profiles, and reports on how
+ * traffic fares where it was sent.  See db-delta.h for what is worth a write.
+ * All that is due goes into one transaction, and the next waits for it.
+ *
+ *     Row                        Goes out at once
+ *     Host                       any change
+ *     Resource, Resource_Metrics new, gone, state
+ *     Traffic_Profile            new, gone
+ *     Affinity_Report            new, gone, resource, generation
+ *
+ * The writer compares with the rows as the server has them.  So a server that
+ * was restarted or restored, or a transaction that was lost, needs no special
+ * care, and a host with nothing new writes nothing.
+ *
+ * A transaction that the server refuses, such as one that access control
+ * forbids, is logged and tried again after DB_HOST_RETRY.
+ *
+ * Thread safety: a writer belongs to the thread that owns the connection. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ovs-ext/monitor/hrm.h"
+#include "ovs-ext/profile/tp.h"
+
+struct ovsdb_idl;
+
+#define DB_HOST_RETRY 5000      /* ms */
+
+/* How traffic of a profile fares at the resource that takes it. */
+struct db_report {
+    char network[TP_NETWORK_LEN];
+    enum tp_class class;
+    char resource[HRM_NAME_LEN];
+    double latency_us;
+    double loss;                /* Share of packets, 0 to 1. */
+    double throughput;          /* Packets/s. */
+    int64_t generation;         /* Of the instruction that was followed. */
+};
+
+/* What there is to know of a host.  A null array is for what is not known yet:
+ * its rows are left as they are.  Else rows that are not in it are deleted.
+ * An entry whose key was there before in the same array is ignored. */
+struct db_host_input {
+    const char *hostname;
+    const char *version;
+    int64_t applied_generation;     /* Negative to leave it as it is. */
+
+    const struct hrm_resource *resources;
+    size_t n_resources;
+    const struct tp_profile *profiles;
+    size_t n_profiles;
+    const struct db_report *reports;
+    size_t n_reports;
+};
+
+struct db_host_stats {
+    unsigned long long int transactions;    /* Committed. */
+    unsigned long long int rows;            /* Written in them. */
+    unsigned long long int retries;         /* Lost, done again. */
+    unsigned long long int errors;          /* Refused by the server. */
+};
+
+struct db_host *db_host_create(const char *host);
+
+/* Call this before the IDL is destroyed. */
+void db_host_destroy(struct db_host *);
+
+/* Writes what is due.  Call it after ovsdb_idl_run(), with 'now' in ms of the
+ * monotonic clock.  Borrows the input for the time of the call. */
+void db_host_run(struct db_host *, struct ovsdb_idl *,
+                 const struct db_host_input *, long long int now);
+
+/* Whether a transaction is in flight. */
+bool db_host_is_busy(const struct db_host *);
+
+/* Wakes the poll loop up when a transaction has come to its end. */
+void db_host_wait(const struct db_host *);
+
+void db_host_get_stats(const struct db_host *, struct db_host_stats *);
+
+#endif /* db-host.h */

@@ -1,0 +1,71 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Fuzzing of what ovs-ext/db/ parses itself: policies as they stand in the
+ * database, names of networks, remotes.  See fuzz-util.h. */
+
+#include <config.h>
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ovs-ext/db/db-affinity.h"
+#include "ovs-ext/db/db-conn.h"
+#include "ovs-ext/db/db-policy.h"
+#include "tests/fuzz-util.h"
+#include "util.h"
+
+static void
+check_text(const char *s)
+{
+    char sha256[DB_SHA256_LEN] = "";
+    void *data;
+    size_t size;
+    char *error;
+
+    error = db_policy_decode("fuzz", s, "x", &data, &size);
+    ovs_assert(error && !data && !size);
+    free(error);
+
+    /* With the right checksum, if it is base64 at all. */
+    char *base64 = db_policy_encode(s, strlen(s), sha256);
+    error = db_policy_decode("fuzz", base64, sha256, &data, &size);
+    ovs_assert(s[0] ? !error && size == strlen(s) && !memcmp(data, s, size)
+               : error != NULL);
+    free(error);
+    free(data);
+    free(base64);
+
+    free(db_check_network(s));
+    free(db_conn_check_remote(s));
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *s = xmemdup0((const char *) data, size);
+
+    check_text(s);
+    free(s);
+    return 0;
+}
+
+#ifndef FUZZ_LIBFUZZER
+int
+main(int argc, char *argv[])
+{
+    static const char *const texts[] = {
+        "vni:16777215", "metadata:0x12",
+        "ssl:[::1]:6640,unix:/a,tcp:1.2.3.4:5",
+        "QUJDREVGR0g=",
+    };
+    struct fuzz_input valid[ARRAY_SIZE(texts)];
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        valid[i] = (struct fuzz_input) { xmemdup(texts[i], strlen(texts[i])),
+                                         strlen(texts[i]) };
+    }
+    return fuzz_main(argc, argv, valid, ARRAY_SIZE(valid));
+}
+#endif

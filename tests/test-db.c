@@ -1,0 +1,271 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Unit tests of ovs-ext/db/ that need no server, with injected time. */
+
+#include <config.h>
+
+#include <limits.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ovs-ext/core/ext-rng.h"
+#include "ovs-ext/db/db-affinity.h"
+#include "ovs-ext/db/db-conn.h"
+#include "ovs-ext/db/db-delta.h"
+#include "ovs-ext/db/db-policy.h"
+#include "tests/test-steering-util.h"
+#include "util.h"
+
+static void
+test_moved(void)
+{
+    CHECK(!db_share_moved(0, 0));
+    CHECK(!db_share_moved(0.50, 0.54));
+    CHECK(db_share_moved(0.50, 0.56));
+    CHECK(db_share_moved(0.56, 0.50));
+
+    /* Rates are compared with the larger one... */
+    CHECK(!db_rate_moved(1000, 1050, 1));
+    CHECK(db_rate_moved(1000, 1060, 1));
+    CHECK(db_rate_moved(1000, 0, 1));
+    /* ...and with the floor. */
+    CHECK(!db_rate_moved(0, 4, 100));
+    CHECK(db_rate_moved(0, 6, 100));
+}
+
+static void
+test_sane(void)
+{
+    CHECK(db_sane(NAN, 1) == 0);
+    CHECK(db_sane(-1, 1) == 0);
+    CHECK(db_sane(-INFINITY, 1) == 0);
+    CHECK(db_sane(INFINITY, 7) == 7);
+    CHECK(db_sane(0.5, 1) == 0.5);
+    CHECK(db_sane(2, 1) == 1);
+}
+
+static void
+test_gate(void)
+{
+    struct db_gate gate;
+
+    /* The first write of a row need not wait. */
+    db_gate_init(&gate);
+    CHECK(!db_gate_pass(&gate, DB_SAME, 5000));
+    CHECK(db_gate_pass(&gate, DB_SMALL_PRINT, 5000));
+
+    CHECK(!db_gate_pass(&gate, DB_MEASURE, 5000));
+    CHECK(!db_gate_pass(&gate, DB_MEASURE, 5999));
+    CHECK(db_gate_pass(&gate, DB_MEASURE, 6000));
+    CHECK(!db_gate_pass(&gate, DB_MEASURE, 6999));
+
+    /* State goes out at once, and counts for what comes after it. */
+    CHECK(db_gate_pass(&gate, DB_STATE, 6500));
+    CHECK(db_gate_pass(&gate, DB_STATE, 6500));
+    CHECK(!db_gate_pass(&gate, DB_MEASURE, 7400));
+    CHECK(db_gate_pass(&gate, DB_MEASURE, 7500));
+
+    CHECK(!db_gate_pass(&gate, DB_SMALL_PRINT, 17499));
+    CHECK(db_gate_pass(&gate, DB_SMALL_PRINT, 17500));
+
+    /* A clock that jumps back does not shut the gate. */
+    CHECK(db_gate_pass(&gate, DB_MEASURE, 100));
+    CHECK(!db_gate_pass(&gate, DB_MEASURE, 101));
+}
+
+/* However a measure changes, a row is written once in an interval at most. */
+static void
+test_gate_rate(void)
+{
+    struct db_gate gate;
+    struct ext_rng rng;
+    long long int last = LLONG_MIN;
+    int n = 0;
+
+    ext_rng_init(&rng, 1);
+    db_gate_init(&gate);
+    for (long long int now = 0; now < 1000000; now += 100) {
+        if (ext_rng_range(&rng, 3)
+            && db_gate_pass(&gate, DB_MEASURE, now)) {
+            CHECK(last == LLONG_MIN || now - last >= DB_DELTA_INTERVAL);
+            last = now;
+            n++;
+        }
+    }
+    CHECK(n > 800 && n <= 1000);
+}
+
+static void
+check_network(const char *name, bool ok)
+{
+    char *error = db_check_network(name);
+
+    if (ok ? error != NULL : !error || !strstr(error, name)) {
+        fprintf(stderr, "network \"%s\": %s\n", name,
+                error ? error : "taken");
+        exit(1);
+    }
+    free(error);
+}
+
+static void
+test_network(void)
+{
+    check_network("untagged", true);
+    check_network("other", true);
+    check_network("vni:0", true);
+    check_network("vni:16777215", true);
+    check_network("vlan:4095", true);
+    check_network("metadata:0xffffffffffffffff", true);
+
+    check_network("", false);
+    check_network("vni:", false);
+    check_network("vni:16777216", false);
+    check_network("vni:-1", false);
+    check_network("vni: 1", false);
+    check_network("vni:1x", false);
+    check_network("vni:0x1", false);
+    check_network("vlan:4096", false);
+    check_network("vlan:99999999999999999999", false);
+    check_network("metadata:5", false);
+    check_network("metadata:0x", false);
+    check_network("metadata:0x10000000000000000", false);
+    check_network("Untagged", false);
+}
+
+static void
+check_remote(const char *remote, const char *blamed)
+{
+    char *error = db_conn_check_remote(remote);
+
+    if (blamed ? !error || !strstr(error, blamed) : error != NULL) {
+        fprintf(stderr, "remote \"%s\": %s\n", remote,
+                error ? error : "taken");
+        exit(1);
+    }
+    free(error);
+}
+
+static void
+test_remote(void)
+{
+    check_remote("unix:/run/db.sock", NULL);
+    check_remote("tcp:127.0.0.1:6640", NULL);
+    check_remote("ssl:[::1]:6640,ssl:10.0.0.2:6640", NULL);
+    check_remote("unix:a, unix:b", NULL);
+
+    check_remote("", "empty");
+    check_remote(",", "empty");
+    check_remote("unix:", "unix:");
+    check_remote("/run/db.sock", "/run/db.sock");
+    check_remote("unix:a,upn:b", "upn:b");
+    check_remote("punix:a", "punix:a");
+}
+
+static void
+test_policy(void)
+{
+    struct ext_rng rng;
+
+    ext_rng_init(&rng, 2);
+    for (size_t size = 1; size < 100; size++) {
+        char sha256[DB_SHA256_LEN], *base64, *error;
+        uint8_t data[100];
+        void *copy;
+        size_t n;
+
+        for (size_t i = 0; i < size; i++) {
+            data[i] = ext_rng_range(&rng, 256);
+        }
+        base64 = db_policy_encode(data, size, sha256);
+        CHECK_EQ(strlen(sha256), 64);
+        error = db_policy_decode("p", base64, sha256, &copy, &n);
+        CHECK(!error);
+        CHECK_EQ(n, size);
+        CHECK(!memcmp(copy, data, size));
+        free(copy);
+
+        /* A bit that changed, in either. */
+        sha256[size % 64] ^= 1;
+        error = db_policy_decode("p", base64, sha256, &copy, &n);
+        CHECK(error && strstr(error, "\"p\"") && !copy);
+        free(error);
+        sha256[size % 64] ^= 1;
+        base64[0] = base64[0] == 'A' ? 'B' : 'A';
+        error = db_policy_decode("p", base64, sha256, &copy, &n);
+        CHECK(error && strstr(error, "SHA-256"));
+        free(error);
+        free(base64);
+    }
+}
+
+static void
+test_policy_garbage(void)
+{
+    static const char *const garbage[] = {
+        "", "A", "AAA", "====", "A===", "AA==AAAA", "\xff\xff\xff\xff",
+        "!!!!", "A A=", "AAAA\n",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(garbage); i++) {
+        void *data;
+        size_t size;
+        char *error = db_policy_decode("bad", garbage[i], "0", &data, &size);
+
+        CHECK(error && strstr(error, "\"bad\"") && !data && !size);
+        free(error);
+    }
+}
+
+static struct db_instruction
+instruction(const char *network, enum tp_class class, const char *resource)
+{
+    struct db_instruction in = { .class = class, .expiry = LLONG_MAX };
+
+    ovs_strlcpy(in.network, network, sizeof in.network);
+    ovs_strlcpy(in.resource, resource, sizeof in.resource);
+    return in;
+}
+
+static void
+test_instructions_equal(void)
+{
+    struct db_instruction a[] = { instruction("vni:1", TP_TCP, "pmd/0"),
+                                  instruction("vni:1", TP_UDP, "pmd/1") };
+    struct db_instruction b[2];
+
+    memcpy(b, a, sizeof a);
+    b[0].score = 5;
+    b[1].generation = 6;
+    CHECK(db_instructions_equal(a, 2, b, 2));
+    CHECK(db_instructions_equal(NULL, 0, NULL, 0));
+    CHECK(!db_instructions_equal(a, 2, b, 1));
+    b[1].pinned = true;
+    CHECK(!db_instructions_equal(a, 2, b, 2));
+    b[1] = a[1];
+    b[1].resource[0] = '\0';
+    CHECK(!db_instructions_equal(a, 2, b, 2));
+}
+
+int
+main(int argc, char *argv[])
+{
+    static const struct test tests[] = {
+        { "moved", test_moved },
+        { "sane", test_sane },
+        { "gate", test_gate },
+        { "gate-rate", test_gate_rate },
+        { "network", test_network },
+        { "remote", test_remote },
+        { "policy", test_policy },
+        { "policy-garbage", test_policy_garbage },
+        { "instructions-equal", test_instructions_equal },
+        { NULL, NULL },
+    };
+
+    return run_tests(tests, argc, argv);
+}
