@@ -3,10 +3,12 @@
 
 # Pure decision logic: no DPDK, no provider headers, no threads, no clock.
 noinst_LIBRARIES += ovs-ext/libovsext.a
-ovs_ext_libovsext_a_CPPFLAGS = $(AM_CPPFLAGS) $(OVS_CPPFLAGS)
+ovs_ext_libovsext_a_CPPFLAGS = $(AM_CPPFLAGS) $(OVS_CPPFLAGS) $(GSL_CFLAGS)
 ovs_ext_libovsext_a_SOURCES = \
 	ovs-ext/core/ext-ewma.h \
 	ovs-ext/core/ext-rng.h \
+	ovs-ext/steering/sim-packets.c \
+	ovs-ext/steering/sim-packets.h \
 	ovs-ext/steering/sim-run.c \
 	ovs-ext/steering/sim-run.h \
 	ovs-ext/steering/sim-switch.c \
@@ -45,5 +47,6 @@ include ovs-ext/monitor/automake.mk
 include ovs-ext/profile/automake.mk
 include ovs-ext/affinity/automake.mk
 include ovs-ext/offload/automake.mk
+include ovs-ext/session/automake.mk
 include ovs-ext/db/automake.mk
 include ovs-ext/controller/automake.mk

@@ -1,8 +1,8 @@
 /* Copyright (c) 2026 The ovs-ext authors.
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Unit tests of the policy file, the guard, on-line learning, the decisions
- * log and the simulator. */
+/* Unit tests of the policy file, the guard, on-line learning and the decisions
+ * log. */
 
 #include <config.h>
 #include "tests/test-steering-util.h"
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "ovs-ext/core/ext-rng.h"
-#include "ovs-ext/steering/sim-run.h"
 #include "ovs-ext/steering/steer-dump.h"
 #include "ovs-ext/steering/steer-guard.h"
 #include "ovs-ext/steering/steer-model.h"
@@ -509,184 +508,6 @@ test_dump(void)
     steer_policy_destroy(q);
 }
 
-/* The simulator. */
-
-static struct sim_switch *
-make_switch(const char *family, struct sim_params *p)
-{
-    struct sim_traffic_params tp = {
-        .n_cores = p->n_cores, .n_buckets = p->n_buckets,
-        .core_pps = sim_core_pps(p), .load = p->load,
-        .tick_s = p->tick_s, .duration_s = p->duration_s, .seed = p->seed,
-    };
-    const struct sim_family *f = sim_family_find(family);
-
-    CHECK(f);
-    return sim_switch_create(p, sim_traffic_create(f, &tp));
-}
-
-/* Nothing is lost or made up, also with many moves, overload and illegal
- * moves. */
-static void
-test_sim_conservation(void)
-{
-    for (const struct sim_family *f = sim_families; f->name; f++) {
-        struct sim_params p;
-        struct sim_totals t;
-        struct ext_rng rng;
-
-        sim_params_init(&p);
-        p.n_cores = 4;
-        p.load = 1.1;
-        struct sim_switch *sw = make_switch(f->name, &p);
-        ext_rng_init(&rng, 6);
-        for (int i = 0; i < 200; i++) {
-            struct steer_move moves[20];
-
-            sim_switch_tick(sw);
-            for (int j = 0; j < 20; j++) {
-                moves[j] = (struct steer_move) {
-                    .bucket = ext_rng_range(&rng, p.n_buckets + 3),
-                    .from = ext_rng_range(&rng, 5),
-                    .to = ext_rng_range(&rng, 5),
-                };
-            }
-            sim_switch_move(sw, moves, 20);
-            sim_switch_get_totals(sw, &t);
-            double sum = t.served + t.dropped + t.queued + t.parked;
-            CHECK(fabs(t.offered - sum) < 1e-6 * t.offered);
-        }
-        CHECK(t.moves > 300);
-        CHECK(t.refused > 300);
-        CHECK(t.dropped > 0);
-        CHECK(t.p50_us <= t.p95_us && t.p95_us <= t.p99_us);
-        sim_switch_destroy(sw);
-    }
-}
-
-/* The load asked for is the load offered. */
-static void
-test_sim_load(void)
-{
-    for (const struct sim_family *f = sim_families; f->name; f++) {
-        struct sim_totals t;
-        struct sim_params p;
-        double sum = 0;
-
-        for (int seed = 0; seed < 8; seed++) {
-            sim_params_init(&p);
-            p.load = 0.6;
-            p.n_cores = 4;
-            p.seed = seed;
-            struct sim_switch *sw = make_switch(f->name, &p);
-            for (int i = 0; i < 300; i++) {
-                sim_switch_tick(sw);
-            }
-            sim_switch_get_totals(sw, &t);
-            sum += t.offered / 8;
-            sim_switch_destroy(sw);
-        }
-        double load = sum / 3 / sim_core_pps(&p) / 4;
-        if (!(load > 0.6 * 0.65 && load < 0.6 * 1.4)) {
-            fprintf(stderr, "%s offers %.3f, not 0.6\n", f->name, load);
-            exit(1);
-        }
-    }
-}
-
-static void
-run_episode(const char *policy, const char *family, uint64_t seed,
-            struct sim_result *r)
-{
-    struct steer_config config;
-    struct sim_params p;
-
-    sim_params_init(&p);
-    p.seed = seed;
-    p.load = 0.85;
-    steer_config_init(&config);
-    struct steer_policy *pol = policy_create(policy, &config);
-    struct sim_traffic_params tp = {
-        .n_cores = p.n_cores, .n_buckets = p.n_buckets,
-        .core_pps = sim_core_pps(&p), .load = p.load,
-        .tick_s = p.tick_s, .duration_s = p.duration_s, .seed = p.seed,
-    };
-    sim_run(&p, sim_traffic_create(sim_family_find(family), &tp), pol,
-            &config.w, 32, NULL, r);
-    steer_policy_destroy(pol);
-}
-
-/* The same seed gives the same run, bit for bit; another one does not. */
-static void
-test_deterministic(void)
-{
-    static const char *const policies[] = { "static", "rsspp", "lpt", "rl" };
-
-    for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
-        struct sim_result a, b, c;
-
-        run_episode(policies[i], "mix", 1, &a);
-        run_episode(policies[i], "mix", 1, &b);
-        run_episode(policies[i], "mix", 2, &c);
-        CHECK(!memcmp(&a, &b, sizeof a));
-        CHECK(a.reward != c.reward);
-    }
-}
-
-/* The shipped policy on traffic it was not trained on: no worse than rsspp by
- * more than 2 %, better on most, and with fewer moves in all. */
-static void
-test_shipped(void)
-{
-    double moves[2] = { 0, 0 };
-    int better = 0, n = 0;
-
-    for (const struct sim_family *f = sim_families; f->name; f++) {
-        double reward[2] = { 0, 0 };
-
-        if (!f->heldout) {
-            continue;
-        }
-        for (uint64_t seed = 901; seed < 904; seed++) {
-            struct sim_result rsspp, rl;
-
-            run_episode("rsspp", f->name, seed, &rsspp);
-            run_episode("rl", f->name, seed, &rl);
-            reward[0] += rsspp.reward;
-            reward[1] += rl.reward;
-            moves[0] += rsspp.moves;
-            moves[1] += rl.moves;
-        }
-        if (reward[1] < reward[0] * 0.98) {
-            fprintf(stderr, "%s: rl %.4f, rsspp %.4f\n", f->name,
-                    reward[1] / 3, reward[0] / 3);
-            exit(1);
-        }
-        better += reward[1] > reward[0];
-        n++;
-    }
-    CHECK(better > n / 2);
-    CHECK(moves[1] < moves[0]);
-}
-
-/* Balance of the shipped policy at 8 cores. */
-static void
-test_balance(void)
-{
-    static const char *const families[] = { "balanced", "gaming", "skew90" };
-
-    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-        struct sim_result r;
-
-        run_episode("rl", families[i], 911, &r);
-        if (r.imbalance > 0.07) {
-            fprintf(stderr, "%s: imbalance %.3f\n", families[i],
-                    r.imbalance);
-            exit(1);
-        }
-    }
-}
-
 int
 main(int argc, char *argv[])
 {
@@ -700,11 +521,6 @@ main(int argc, char *argv[])
         { "worse", test_worse },
         { "learn", test_learn },
         { "dump", test_dump },
-        { "sim-conservation", test_sim_conservation },
-        { "sim-load", test_sim_load },
-        { "deterministic", test_deterministic },
-        { "shipped", test_shipped },
-        { "balance", test_balance },
         { NULL, NULL },
     };
 

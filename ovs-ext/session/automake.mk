@@ -1,0 +1,2 @@
+# Copyright (c) 2026 The ovs-ext authors.
+# SPDX-License-Identifier: Apache-2.0
