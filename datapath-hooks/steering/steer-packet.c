@@ -9,99 +9,10 @@
 #include "datapath-hooks/steering/steer-dp.h"
 
 #include "flow.h"
-#include "hash.h"
+#include "ovs-ext/core/ext-headers.h"
 #include "packets.h"
-#include "unaligned.h"
 
 /* PMD-THREAD CODE */
-
-/* Outermost headers of a packet. */
-struct steer_headers {
-    ovs_be16 eth_type;
-    uint16_t vlan;              /* VID, 0 if untagged. */
-    const struct ip_header *ip4;
-    const struct ovs_16aligned_ip6_hdr *ip6;
-    uint8_t nw_proto;
-    uint8_t nw_tos;
-    bool later_frag;            /* No transport header of its own. */
-    const uint8_t *l4;          /* At least 8 bytes, or null. */
-    size_t l4_len;
-};
-
-/* Finds the outermost headers of 'packet' within its bounds. */
-static void
-steer_packet_parse(const struct dp_packet *packet, struct steer_headers *h)
-{
-    const uint8_t *p = dp_packet_data(packet);
-    size_t len = dp_packet_size(packet);
-
-    memset(h, 0, sizeof *h);
-    if (len < ETH_HEADER_LEN) {
-        return;
-    }
-    h->eth_type = get_unaligned_be16(ALIGNED_CAST(const ovs_be16 *, p + 12));
-    p += ETH_HEADER_LEN;
-    len -= ETH_HEADER_LEN;
-    for (int i = 0; i < 2 && eth_type_vlan(h->eth_type); i++) {
-        if (len < VLAN_HEADER_LEN) {
-            return;
-        }
-        if (!i) {
-            h->vlan = vlan_tci_to_vid(
-                get_unaligned_be16(ALIGNED_CAST(const ovs_be16 *, p)));
-        }
-        h->eth_type = get_unaligned_be16(
-            ALIGNED_CAST(const ovs_be16 *, p + 2));
-        p += VLAN_HEADER_LEN;
-        len -= VLAN_HEADER_LEN;
-    }
-
-    if (h->eth_type == htons(ETH_TYPE_IP) && len >= IP_HEADER_LEN) {
-        const struct ip_header *ip = (const void *) p;
-        size_t ip_len = IP_IHL(ip->ip_ihl_ver) * 4;
-
-        if (ip_len < IP_HEADER_LEN) {
-            return;
-        }
-        h->ip4 = ip;
-        h->nw_proto = ip->ip_proto;
-        h->nw_tos = ip->ip_tos;
-        h->later_frag = IP_IS_FRAGMENT(ip->ip_frag_off);
-        if (len >= ip_len + 8) {
-            h->l4 = p + ip_len;
-            h->l4_len = len - ip_len;
-        }
-    } else if (h->eth_type == htons(ETH_TYPE_IPV6) && len >= IPV6_HEADER_LEN) {
-        const struct ovs_16aligned_ip6_hdr *ip6 = (const void *) p;
-
-        h->ip6 = ip6;
-        h->nw_proto = ip6->ip6_nxt;
-        h->nw_tos = ntohl(get_16aligned_be32(&ip6->ip6_flow)) >> 20;
-        if (len >= IPV6_HEADER_LEN + 8) {
-            h->l4 = p + IPV6_HEADER_LEN;
-            h->l4_len = len - IPV6_HEADER_LEN;
-        }
-    }
-}
-
-static bool
-steer_headers_have_ports(const struct steer_headers *h)
-{
-    return h->l4 && !h->later_frag && (h->nw_proto == IPPROTO_TCP
-                                       || h->nw_proto == IPPROTO_UDP
-                                       || h->nw_proto == IPPROTO_SCTP);
-}
-
-static uint32_t
-steer_hash_words(uint32_t hash, const void *p_, size_t n)
-{
-    const ovs_16aligned_be32 *p = p_;
-
-    for (size_t i = 0; i < n; i++) {
-        hash = hash_add(hash, (OVS_FORCE uint32_t) get_16aligned_be32(&p[i]));
-    }
-    return hash;
-}
 
 /* Returns the RSS hash of 'packet'.  If the device gave none, computes one
  * over addresses, protocol and ports (over addresses and protocol for every
@@ -110,25 +21,15 @@ steer_hash_words(uint32_t hash, const void *p_, size_t n)
 uint32_t
 steer_packet_hash(struct dp_packet *packet)
 {
-    struct steer_headers h;
-    uint32_t hash = 0;
+    struct ext_headers h;
+    uint32_t hash;
 
     if (dp_packet_rss_valid(packet)) {
         return dp_packet_get_rss_hash(packet);
     }
-    steer_packet_parse(packet, &h);
-    if (h.ip4) {
-        hash = steer_hash_words(h.nw_proto, &h.ip4->ip_src, 2);
-    } else if (h.ip6) {
-        hash = steer_hash_words(h.nw_proto, &h.ip6->ip6_src, 8);
-    } else if (dp_packet_size(packet) >= ETH_HEADER_LEN) {
-        hash = steer_hash_words((OVS_FORCE uint32_t) h.eth_type,
-                                dp_packet_data(packet), 3);
-    }
-    if (steer_headers_have_ports(&h)) {
-        hash = steer_hash_words(hash, h.l4, 1);
-    }
-    hash = hash_finish(hash, 36);
+    ext_headers_parse(dp_packet_data(packet), dp_packet_size(packet), &h);
+    hash = ext_headers_hash(&h, dp_packet_data(packet),
+                            dp_packet_size(packet));
     if (h.ip4 || h.ip6) {
         dp_packet_set_rss_hash(packet, hash);
     }
@@ -153,9 +54,9 @@ steer_flow_is_exact(const struct flow *flow, const struct flow *mask)
 void
 steer_packet_sample(struct steer_features *f, const struct dp_packet *packet)
 {
-    struct steer_headers h;
+    struct ext_headers h;
 
-    steer_packet_parse(packet, &h);
+    ext_headers_parse(dp_packet_data(packet), dp_packet_size(packet), &h);
     steer_ctr64_add(&f->samples, 1);
     if (h.vlan) {
         steer_ctr64_add(&f->vlan, 1);
@@ -164,7 +65,7 @@ steer_packet_sample(struct steer_features *f, const struct dp_packet *packet)
     if (h.ip4 || h.ip6) {
         steer_ctr64_add(&f->dscp[h.nw_tos >> 5], 1);
     }
-    if (!steer_headers_have_ports(&h)) {
+    if (!ext_headers_have_ports(&h)) {
         return;
     }
     if (h.nw_proto == IPPROTO_TCP && h.l4_len >= TCP_HEADER_LEN) {

@@ -23,6 +23,7 @@ def builds(args):
         yield "debian", args.vswitchd_debian, None
     yield "ext-idle", args.vswitchd_ext, "off"
     yield "ext-steering", args.vswitchd_ext, "rl"
+    yield "ext-profile", args.vswitchd_ext, "off"
 
 
 def measure(args, case, flows, config):
@@ -40,6 +41,8 @@ def measure(args, case, flows, config):
             switch.warm_up(1000, 1.0)
             if mode not in (None, "off"):
                 switch.set_mode(mode)
+            if name == "ext-profile":
+                switch.configure(ext_profile="true")
     rates = {name: [] for name in switches}
     for pair in range(PAIRS):
         say("overhead %s: round %d of %d" % (case, pair + 1, PAIRS))
