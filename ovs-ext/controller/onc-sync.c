@@ -1,0 +1,451 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* What changed in the database becomes what planners know.
+ *
+ * Rows that came or changed are taken first, rows that went afterwards, and
+ * only if nothing stands for them now: a connection that breaks makes the IDL
+ * delete and insert everything, and nobody's hardware is lost by that. */
+
+#include <config.h>
+
+#include "ovs-ext/controller/onc-impl.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+#include "ovsdb-idl.h"
+#include "timeval.h"
+#include "util.h"
+#include "uuid.h"
+
+/* Tells the planner which loads are part of what was measured. */
+static void
+set_applied(struct onc_host *h, const struct onc_entry *e)
+{
+    if (e->slot != AFF_NONE) {
+        aff_profile_set_applied(h->aff, e->slot,
+                                !uuid_is_zero(&e->affinity)
+                                && h->applied >= e->generation);
+    }
+}
+
+/* Networks. */
+
+static void
+apply_network(struct onc *onc, struct onc_host *h, int slot)
+{
+    const struct onc_network *net
+        = shash_find_data(&onc->networks, aff_profile_network(h->aff, slot));
+
+    aff_profile_set_network(h->aff, slot, net && net->exclusive,
+                            net ? net->weight : 1);
+}
+
+/* The wishes for network 'name' changed. */
+static void
+network_changed(struct onc *onc, const char *name)
+{
+    struct shash_node *node;
+
+    SHASH_FOR_EACH (node, &onc->hosts) {
+        struct onc_host *h = node->data;
+
+        AFF_PROFILE_FOR_EACH (slot, h->aff) {
+            if (!strcmp(aff_profile_network(h->aff, slot), name)) {
+                apply_network(onc, h, slot);
+                onc_host_dirty(onc, h, false);
+            }
+        }
+    }
+}
+
+/* Few rows, seldom changed: all of them are read anew. */
+static void
+sync_networks(struct onc *onc)
+{
+    const struct ovsext_network *row;
+    struct shash old = onc->networks;
+    struct shash_node *node;
+
+    if (!ovsext_network_track_get_first(onc->idl)) {
+        return;
+    }
+    shash_init(&onc->networks);
+    OVSEXT_NETWORK_FOR_EACH (row, onc->idl) {
+        struct onc_network *net = xmalloc(sizeof *net);
+
+        net->exclusive = row->exclusive;
+        net->weight = row->weight > 0 ? row->weight : 1;
+        shash_add(&onc->networks, row->name, net);
+    }
+    shash_moved(&old);
+    SHASH_FOR_EACH (node, &onc->networks) {
+        const struct onc_network *a = node->data;
+        const struct onc_network *b = shash_find_data(&old, node->name);
+
+        if (!b || a->exclusive != b->exclusive || a->weight != b->weight) {
+            network_changed(onc, node->name);
+        }
+    }
+    SHASH_FOR_EACH (node, &old) {
+        if (!shash_find(&onc->networks, node->name)) {
+            network_changed(onc, node->name);
+        }
+    }
+    shash_destroy_free_data(&old);
+}
+
+/* Host. */
+
+static void
+take_host(struct onc *onc, const struct ovsext_host *row)
+{
+    struct onc_host *h = onc_host_get(onc, row->name);
+
+    if (!uuid_equals(&h->row, &row->header_.uuid)) {
+        h->row = row->header_.uuid;
+        onc_host_dirty(onc, h, false);
+    }
+    if (h->applied != row->applied_generation) {
+        struct shash_node *node;
+
+        h->applied = row->applied_generation;
+        SHASH_FOR_EACH (node, &h->entries) {
+            set_applied(h, node->data);
+        }
+    }
+}
+
+static void
+drop_host(struct onc *onc, const struct ovsext_host *row)
+{
+    struct onc_host *h = row->name ? onc_host_find(onc, row->name) : NULL;
+
+    if (h && uuid_equals(&h->row, &row->header_.uuid)) {
+        memset(&h->row, 0, sizeof h->row);
+        onc_host_dirty(onc, h, false);
+    }
+}
+
+/* Resource, with its metrics. */
+
+static void
+take_resource(struct onc *onc, const struct ovsext_resource *row)
+{
+    const struct ovsext_resource_metrics *m = db_resource_metrics(row);
+    const char *steerable = smap_get(&row->attributes, "steerable");
+    struct aff_resource in = {
+        .name = row->name,
+        .numa = row->numa,
+        .capacity = row->capacity,
+        .unit = row->unit,
+        .accelerator = smap_get(&row->attributes, "kind"),
+        .steerable = !steerable || strcmp(steerable, "false"),
+    };
+
+    if (!row->host[0] || !row->name[0]
+        || !hrm_kind_from_string(row->kind, &in.kind)
+        || !hrm_state_from_string(row->state, &in.state)) {
+        onc->stats.ignored++;
+        return;
+    }
+    if (m) {
+        in.m = (struct hrm_metrics) {
+            .utilization = m->utilization,
+            .forecast_utilization = m->forecast_utilization,
+            .latency_us = m->latency_us,
+            .throughput = m->throughput,
+            .error_rate = m->error_rate,
+        };
+    }
+
+    struct onc_host *h = onc_host_get(onc, row->host);
+    int slot = aff_host_find_resource(h->aff, row->name);
+    bool is_new = slot == AFF_NONE;
+    enum hrm_state before = is_new ? in.state : aff_resource_state(h->aff,
+                                                                   slot);
+    slot = aff_host_set_resource(h->aff, &in);
+    if (slot == AFF_NONE) {
+        onc->stats.ignored++;
+        return;
+    }
+    if (slot >= h->allocated_resources) {
+        size_t n = MAX(16, 2 * h->allocated_resources);
+
+        h->resources = xrealloc(h->resources, n * sizeof *h->resources);
+        memset(h->resources + h->allocated_resources, 0,
+               (n - h->allocated_resources) * sizeof *h->resources);
+        h->allocated_resources = n;
+    }
+    h->resources[slot] = row->header_.uuid;
+    onc_host_dirty(onc, h, before != in.state);
+}
+
+static void
+drop_resource(struct onc *onc, const struct ovsext_resource *row)
+{
+    struct onc_host *h = row->host ? onc_host_find(onc, row->host) : NULL;
+    int slot = h && row->name ? aff_host_find_resource(h->aff, row->name)
+                              : AFF_NONE;
+
+    if (slot != AFF_NONE
+        && uuid_equals(&h->resources[slot], &row->header_.uuid)) {
+        aff_host_remove_resource(h->aff, row->name);
+        memset(&h->resources[slot], 0, sizeof h->resources[slot]);
+        onc_host_dirty(onc, h, true);
+    }
+}
+
+/* Traffic_Profile. */
+
+static void
+take_profile(struct onc *onc, const struct ovsext_traffic_profile *row)
+{
+    struct onc_host *h;
+    struct onc_entry *e = onc_entry_get_for_row(onc, row->host, row->network,
+                                                row->class_, &h);
+
+    if (!e) {
+        return;
+    }
+
+    const struct aff_profile in = {
+        .network = row->network,
+        .class = e->class,
+        .pps = row->pps,
+        .bps = row->bps,
+        .packet_size = row->packet_size,
+        .burstiness = row->burstiness,
+        .flows = row->flows,
+        .elephant_share = row->elephant_share,
+    };
+    bool is_new = uuid_is_zero(&e->profile);
+
+    e->slot = aff_host_set_profile(h->aff, &in);
+    if (e->slot == AFF_NONE) {
+        onc->stats.ignored++;
+        onc_entry_put(h, e);
+        return;
+    }
+    e->profile = row->header_.uuid;
+    if (is_new) {
+        apply_network(onc, h, e->slot);
+        set_applied(h, e);
+    }
+    onc_host_dirty(onc, h, false);
+}
+
+static void
+drop_profile(struct onc *onc, const struct ovsext_traffic_profile *row)
+{
+    struct onc_host *h;
+    struct onc_entry *e = onc_entry_find_for_row(onc, row->host, row->network,
+                                                 row->class_, &h);
+
+    if (e && uuid_equals(&e->profile, &row->header_.uuid)) {
+        if (e->slot != AFF_NONE) {
+            aff_host_remove_profile(h->aff, e->slot);
+            e->slot = aff_host_find_profile(h->aff, e->network, e->class);
+        }
+        memset(&e->profile, 0, sizeof e->profile);
+        onc_entry_put(h, e);
+        onc_host_dirty(onc, h, false);
+    }
+}
+
+/* Affinity. */
+
+/* Brings the planner's pin in line with the row. */
+static void
+sync_pin(struct onc *onc, struct onc_host *h, struct onc_entry *e,
+         const char *target)
+{
+    bool is_new = e->slot == AFF_NONE;
+
+    e->slot = aff_host_set_pin(h->aff, e->network, e->class, target);
+    if (is_new && e->slot != AFF_NONE) {
+        apply_network(onc, h, e->slot);
+    } else if (is_new && target) {
+        onc->stats.ignored++;
+    }
+}
+
+/* The slot that 'row' directs to, AFF_NONE if to none. */
+static int
+row_slot(const struct onc_host *h, const struct ovsext_affinity *row)
+{
+    return (row->resource && !strcmp(row->resource->host, row->host)
+            ? aff_host_find_resource(h->aff, row->resource->name)
+            : AFF_NONE);
+}
+
+static void
+take_affinity(struct onc *onc, const struct ovsext_affinity *row)
+{
+    struct onc_host *h;
+    struct onc_entry *e = onc_entry_get_for_row(onc, row->host, row->network,
+                                                row->class_, &h);
+
+    if (!e) {
+        return;
+    }
+
+    bool is_new = !uuid_equals(&e->affinity, &row->header_.uuid);
+    bool pinned = !strcmp(row->origin, "pinned");
+
+    e->affinity = row->header_.uuid;
+    e->generation = row->generation;
+    e->expires = row->n_expiry > 0;
+    e->expiry = row->n_expiry ? row->expiry[0] : 0;
+    if (pinned || e->pinned) {
+        sync_pin(onc, h, e, !pinned ? NULL : row->resource
+                 ? row->resource->name : row->resource_name);
+    }
+    e->pinned = pinned;
+    set_applied(h, e);
+
+    int resource = row_slot(h, row);
+    bool differs = (e->slot == AFF_NONE
+                    || (aff_profile_decision(h->aff, e->slot)->resource
+                        != resource));
+    if (e->slot != AFF_NONE && (is_new || !onc->active)
+        && (resource != AFF_NONE || !row->resource_name[0])) {
+        /* As a predecessor left it. */
+        aff_profile_set_present(h->aff, e->slot, resource);
+    }
+    if (is_new || differs || e->expires) {
+        onc_host_dirty(onc, h, false);
+    }
+}
+
+static void
+drop_affinity(struct onc *onc, const struct ovsext_affinity *row)
+{
+    struct onc_host *h;
+    struct onc_entry *e = onc_entry_find_for_row(onc, row->host, row->network,
+                                                 row->class_, &h);
+
+    if (e && uuid_equals(&e->affinity, &row->header_.uuid)) {
+        memset(&e->affinity, 0, sizeof e->affinity);
+        if (e->pinned) {
+            sync_pin(onc, h, e, NULL);
+        }
+        e->pinned = e->expires = false;
+        set_applied(h, e);
+        onc_entry_put(h, e);
+        onc_host_dirty(onc, h, false);
+    }
+}
+
+/* Affinity_Report. */
+
+static void
+take_report(struct onc *onc, const struct ovsext_affinity_report *row)
+{
+    struct onc_host *h;
+    struct onc_entry *e = onc_entry_get_for_row(onc, row->host, row->network,
+                                                row->class_, &h);
+
+    if (!e) {
+        return;
+    }
+
+    const struct aff_report in = {
+        .resource = row->resource,
+        .latency_us = row->latency_us,
+        .loss = row->loss,
+        .throughput = row->throughput,
+    };
+    uint32_t hash = hash_string(row->resource, 0);
+    hash = hash_add64(hash, hash_double(row->latency_us, 1));
+    hash = hash_add64(hash, hash_double(row->loss, 2));
+    hash = hash_add64(hash, hash_double(row->throughput, 3));
+    hash = hash_finish(hash_add64(hash, row->generation), 4);
+
+    bool heard = !uuid_is_zero(&e->report) && hash == e->report_hash;
+    e->report = row->header_.uuid;
+    e->report_hash = hash;
+    if (heard || !onc->active || row->generation < e->generation) {
+        return;                 /* Nothing new, or of an older decision. */
+    }
+
+    if (e->slot != AFF_NONE
+        && aff_host_report(h->aff, &onc->config, &onc->learner, e->slot, &in,
+                           time_msec())) {
+        onc->stats.reports++;
+        onc_host_dirty(onc, h, false);
+    }
+}
+
+static void
+drop_report(struct onc *onc, const struct ovsext_affinity_report *row)
+{
+    struct onc_host *h;
+    struct onc_entry *e = onc_entry_find_for_row(onc, row->host, row->network,
+                                                 row->class_, &h);
+
+    if (e && uuid_equals(&e->report, &row->header_.uuid)) {
+        memset(&e->report, 0, sizeof e->report);
+        onc_entry_put(h, e);
+        onc_host_dirty(onc, h, false);
+    }
+}
+
+/* Calls take_X() for each row of table X that came or changed; or drop_X() for
+ * each one that went and does not stand again. */
+#define TAKE(TABLE, UPPER)                                              \
+    do {                                                                \
+        const struct ovsext_##TABLE *row;                               \
+                                                                        \
+        OVSEXT_##UPPER##_FOR_EACH_TRACKED (row, onc->idl) {             \
+            if (!ovsext_##TABLE##_is_deleted(row)) {                    \
+                onc->stats.updates++;                                   \
+                TAKE_##UPPER(onc, row);                                 \
+            }                                                           \
+        }                                                               \
+    } while (0)
+#define DROP(TABLE, UPPER)                                              \
+    do {                                                                \
+        const struct ovsext_##TABLE *row;                               \
+                                                                        \
+        OVSEXT_##UPPER##_FOR_EACH_TRACKED (row, onc->idl) {             \
+            if (ovsext_##TABLE##_is_deleted(row)                        \
+                && !ovsext_##TABLE##_get_for_uuid(onc->idl,             \
+                                                  &row->header_.uuid)) { \
+                onc->stats.updates++;                                   \
+                DROP_##UPPER(onc, row);                                 \
+            }                                                           \
+        }                                                               \
+    } while (0)
+#define TAKE_HOST take_host
+#define TAKE_RESOURCE take_resource
+#define TAKE_TRAFFIC_PROFILE take_profile
+#define TAKE_AFFINITY take_affinity
+#define TAKE_AFFINITY_REPORT take_report
+#define DROP_HOST drop_host
+#define DROP_RESOURCE drop_resource
+#define DROP_TRAFFIC_PROFILE drop_profile
+#define DROP_AFFINITY drop_affinity
+#define DROP_AFFINITY_REPORT drop_report
+
+/* Takes in all that changed since the last call. */
+void
+onc_sync(struct onc *onc)
+{
+    onc_config_sync(onc);
+    sync_networks(onc);
+    TAKE(host, HOST);
+    TAKE(resource, RESOURCE);
+    TAKE(traffic_profile, TRAFFIC_PROFILE);
+    TAKE(affinity, AFFINITY);
+    DROP(affinity, AFFINITY);
+    DROP(traffic_profile, TRAFFIC_PROFILE);
+    DROP(resource, RESOURCE);
+    DROP(host, HOST);
+    TAKE(affinity_report, AFFINITY_REPORT);
+    DROP(affinity_report, AFFINITY_REPORT);
+    ovsdb_idl_track_clear(onc->idl);
+}

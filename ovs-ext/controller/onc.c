@@ -1,0 +1,405 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The loop: receive, plan, write.  See onc.h. */
+
+#include <config.h>
+
+#include "ovs-ext/controller/onc-impl.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "ovs-ext/db/db-rbac.h"
+#include "ovsdb-idl.h"
+#include "simap.h"
+#include "timeval.h"
+#include "util.h"
+#include "uuid.h"
+
+VLOG_DEFINE_THIS_MODULE(onc);
+
+/* How long a host whose rows the server refuses is left alone. */
+#define BAR_MS 10000
+
+/* The IDL takes 50 messages at a time. */
+#define MAX_BATCHES 100
+
+/* CPU time of this thread, in microseconds. */
+static uint64_t
+cpu_us(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return ts.tv_sec * UINT64_C(1000000) + ts.tv_nsec / 1000;
+}
+
+/* Follows the changes of all columns of 'table'. */
+static void
+track_table(struct ovsdb_idl *idl, const struct ovsdb_idl_table_class *table)
+{
+    for (size_t i = 0; i < table->n_columns; i++) {
+        ovsdb_idl_track_add_column(idl, &table->columns[i]);
+    }
+}
+
+struct onc *
+onc_create(const char *remote)
+{
+    const struct aff_config config = AFF_CONFIG_DEFAULT;
+    struct onc *onc = xzalloc(sizeof *onc);
+
+    onc->idl = db_conn_open_controller(remote);
+    db_conn_watch_init(&onc->watch, remote);
+    track_table(onc->idl, &ovsext_table_network);
+    track_table(onc->idl, &ovsext_table_host);
+    track_table(onc->idl, &ovsext_table_resource);
+    track_table(onc->idl, &ovsext_table_resource_metrics);
+    track_table(onc->idl, &ovsext_table_traffic_profile);
+    track_table(onc->idl, &ovsext_table_affinity);
+    track_table(onc->idl, &ovsext_table_affinity_report);
+    ovsdb_idl_track_add_column(onc->idl, &ovsext_ext_global_col_options);
+    ovsdb_idl_omit(onc->idl, &ovsext_traffic_profile_col_destinations);
+
+    shash_init(&onc->hosts);
+    shash_init(&onc->networks);
+    shash_init(&onc->bad_options);
+    ovs_list_init(&onc->dirty);
+    onc->config = config;
+    onc->expiry_ms = 60000;
+    onc->seed = 1;
+    onc->due = LLONG_MAX;
+    aff_learner_init(&onc->learner);
+    onc_show_init(onc);
+    return onc;
+}
+
+void
+onc_destroy(struct onc *onc)
+{
+    if (onc) {
+        if (onc->txn) {
+            ovsdb_idl_txn_destroy(onc->txn);
+        }
+        onc_forget(onc);
+        shash_destroy(&onc->hosts);
+        shash_destroy_free_data(&onc->networks);
+        shash_destroy(&onc->bad_options);
+        db_conn_watch_uninit(&onc->watch);
+        ovsdb_idl_destroy(onc->idl);
+        free(onc);
+    }
+}
+
+/* The hosts of a transaction that failed are to be done again.  If the server
+ * refused it, for one row, others are not to suffer: one host at a time then,
+ * and the one that it is refused for has to wait. */
+static void
+txn_failed(struct onc *onc, enum ovsdb_idl_txn_status status,
+           long long int now)
+{
+    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+    struct shash_node *node;
+    struct onc_host *last = NULL;
+    int n = 0;
+
+    SHASH_FOR_EACH (node, &onc->hosts) {
+        struct onc_host *h = node->data;
+
+        if (h->in_txn) {
+            onc_host_dirty(onc, h, true);
+            last = h;
+            n++;
+        }
+    }
+    if (status != TXN_ERROR) {
+        return;
+    }
+    if (n == 1) {
+        VLOG_WARN_RL(&rl, "host %s: the database refuses its rows: %s",
+                     last->name, ovsdb_idl_txn_get_error(onc->txn));
+        last->barred_until = now + BAR_MS;
+    } else {
+        VLOG_INFO_RL(&rl, "transaction of %d hosts refused: %s", n,
+                     ovsdb_idl_txn_get_error(onc->txn));
+        onc->alone = n;
+    }
+}
+
+/* Looks after the transaction in flight. */
+static void
+run_txn(struct onc *onc, long long int now)
+{
+    struct shash_node *node;
+    enum ovsdb_idl_txn_status status;
+
+    if (!onc->txn) {
+        return;
+    }
+    status = ovsdb_idl_txn_commit(onc->txn);
+    if (status == TXN_INCOMPLETE) {
+        return;
+    }
+    if (status == TXN_SUCCESS || status == TXN_UNCHANGED) {
+        onc->stats.txns++;
+        onc->stats.rows += onc->txn_rows;
+    } else {
+        onc->stats.txns_failed++;
+        txn_failed(onc, status, now);
+        if (onc->txn_has_weights) {
+            onc->saved_reports = UINT64_MAX;
+        }
+    }
+    SHASH_FOR_EACH (node, &onc->hosts) {
+        struct onc_host *h = node->data;
+
+        h->in_txn = false;
+    }
+    ovsdb_idl_txn_destroy(onc->txn);
+    onc->txn = NULL;
+    onc->busy = true;
+}
+
+/* Takes over, or lets go. */
+static void
+update_role(struct onc *onc, long long int now)
+{
+    bool ready = db_conn_is_ready(onc->idl);
+    bool active = ready && !onc->paused && ovsdb_idl_has_lock(onc->idl);
+
+    if (ready != onc->ready) {
+        onc->ready = ready;
+        VLOG_INFO("%s the database", ready ? "connected to"
+                  : "lost the connection to");
+    }
+    if (active == onc->active) {
+        return;
+    }
+    onc->active = active;
+    onc->busy = true;
+    VLOG_INFO("now %s", onc_role(onc));
+    if (active) {
+        struct shash_node *node;
+
+        onc->active_since = now;
+        onc->rbac_done = false;
+        onc_load_weights(onc);
+        SHASH_FOR_EACH (node, &onc->hosts) {
+            onc_host_dirty(onc, node->data, false);
+        }
+    }
+}
+
+/* True if nothing in the database is about 'h' any more. */
+static bool
+host_is_empty(const struct onc_host *h)
+{
+    return (uuid_is_zero(&h->row) && shash_is_empty(&h->entries)
+            && !aff_host_n_resources(h->aff) && !h->in_txn);
+}
+
+/* Plans one host and writes what changed.  Returns the number of rows. */
+static unsigned int
+do_host(struct onc *onc, struct onc_host *h, long long int now,
+        long long int wall_now)
+{
+    unsigned int rows;
+
+    onc_host_set_clean(h);
+    if (host_is_empty(h)) {
+        onc_host_destroy(onc, h);
+        return 0;
+    }
+    h->next_ms = LLONG_MAX;
+    if (now < h->barred_until) {
+        h->next_ms = h->barred_until;
+        return 0;
+    }
+    if (!uuid_is_zero(&h->row)) {
+        aff_plan(h->aff, &onc->config, &onc->learner, now, &h->result);
+        h->next_ms = h->result.again ? now : h->result.next_ms;
+        onc->stats.plans++;
+        onc->stats.decisions += h->result.n_changed;
+    }
+    rows = onc_write_host(onc, h, now, wall_now);
+    h->in_txn = rows > 0;
+    return rows;
+}
+
+/* Plans what is to be planned, within the bounds of a loop. */
+static unsigned int
+do_hosts(struct onc *onc, long long int now, uint64_t until_us)
+{
+    long long int wall_now = time_wall_msec();
+    unsigned int rows = 0;
+
+    while (!ovs_list_is_empty(&onc->dirty)) {
+        struct onc_host *h = CONTAINER_OF(ovs_list_front(&onc->dirty),
+                                          struct onc_host, dirty_node);
+
+        if (rows >= (onc->alone ? 1 : ONC_LOOP_ROWS) || cpu_us() > until_us) {
+            onc->stats.deferred += ovs_list_size(&onc->dirty);
+            break;
+        }
+        rows += do_host(onc, h, now, wall_now);
+    }
+    if (onc->alone) {
+        onc->alone--;
+    }
+    return rows;
+}
+
+/* Puts the hosts whose time has come to the others that are to be planned. */
+static void
+find_due(struct onc *onc, long long int now)
+{
+    struct shash_node *node;
+
+    onc->due = LLONG_MAX;
+    SHASH_FOR_EACH (node, &onc->hosts) {
+        struct onc_host *h = node->data;
+
+        if (h->next_ms <= now) {
+            h->next_ms = LLONG_MAX;
+            onc_host_dirty(onc, h, false);
+        } else {
+            onc->due = MIN(onc->due, h->next_ms);
+        }
+    }
+}
+
+static void
+plan_and_write(struct onc *onc, long long int now)
+{
+    unsigned int rows;
+
+    find_due(onc, now);
+    if (ovs_list_is_empty(&onc->dirty) && onc->rbac_done
+        && onc->learner.n_reports == onc->saved_reports) {
+        return;
+    }
+    onc->busy |= !ovs_list_is_empty(&onc->dirty);
+    onc->txn = ovsdb_idl_txn_create(onc->idl);
+    onc->txn_has_weights = false;
+    ovsdb_idl_txn_add_comment(onc->txn, "ovs-ext-controller");
+
+    aff_learner_solve(&onc->learner);
+    rows = do_hosts(onc, now, cpu_us() + ONC_LOOP_PLAN_US);
+    rows += onc_save_weights(onc, now);
+    if (!onc->rbac_done) {
+        onc->rbac_done = true;
+        rows += db_rbac_update(onc->idl, onc->txn);
+    }
+    find_due(onc, LLONG_MIN);
+
+    onc->txn_rows = rows;
+    onc->txn_began = now;
+    if (rows) {
+        run_txn(onc, now);
+    } else {
+        ovsdb_idl_txn_abort(onc->txn);
+        ovsdb_idl_txn_destroy(onc->txn);
+        onc->txn = NULL;
+    }
+}
+
+static void
+count_loop(struct onc *onc, uint64_t us)
+{
+    struct onc_stats *s = &onc->stats;
+
+    s->cpu_us[s->loops++ % ONC_N_SAMPLES] = MIN(us, UINT32_MAX);
+    s->cpu_max_us = MAX(s->cpu_max_us, us);
+    s->cpu_total_us += us;
+}
+
+/* Receives what there is, within the bounds of a loop.  Returns true if there
+ * may be more. */
+static bool
+receive(struct onc *onc, uint64_t until_us)
+{
+    for (int i = 0; i < MAX_BATCHES; i++) {
+        unsigned int seqno = ovsdb_idl_get_seqno(onc->idl);
+
+        ovsdb_idl_run(onc->idl);
+        if (seqno == ovsdb_idl_get_seqno(onc->idl)) {
+            return false;
+        }
+        onc->busy = true;
+        if (cpu_us() > until_us) {
+            break;
+        }
+    }
+    return true;
+}
+
+void
+onc_run(struct onc *onc)
+{
+    long long int now = time_msec();
+    uint64_t start;
+    bool more;
+
+    if (now < onc->next_loop) {
+        return;
+    }
+    start = cpu_us();
+    onc->busy = false;
+    more = receive(onc, start + ONC_LOOP_RECEIVE_US);
+    db_conn_watch_run(&onc->watch, onc->idl, now);
+    run_txn(onc, now);
+    onc_sync(onc);
+    update_role(onc, now);
+    if (onc->active && !onc->txn) {
+        plan_and_write(onc, now);
+    }
+    if (onc->busy) {
+        /* What comes meanwhile waits: it is cheaper by the dozen. */
+        onc->next_loop = more ? now : now + ONC_LOOP_MS;
+        count_loop(onc, cpu_us() - start);
+    }
+}
+
+void
+onc_wait(struct onc *onc)
+{
+    if (onc->busy) {
+        poll_timer_wait_until(onc->next_loop);
+        return;
+    }
+    ovsdb_idl_wait(onc->idl);
+    db_conn_watch_wait(&onc->watch);
+    if (onc->txn) {
+        ovsdb_idl_txn_wait(onc->txn);
+    } else if (onc->active) {
+        if (onc->due != LLONG_MAX) {
+            poll_timer_wait_until(MAX(onc->due, onc->next_loop));
+        }
+        if (onc->learner.n_reports != onc->saved_reports) {
+            poll_timer_wait_until(onc->save_at);
+        }
+    }
+}
+
+void
+onc_get_memory_usage(const struct onc *onc, struct simap *usage)
+{
+    struct shash_node *node;
+    size_t resources = 0, profiles = 0;
+
+    SHASH_FOR_EACH (node, &onc->hosts) {
+        const struct onc_host *h = node->data;
+
+        resources += aff_host_n_resources(h->aff);
+        profiles += aff_host_n_profiles(h->aff);
+    }
+    simap_increase(usage, "hosts", shash_count(&onc->hosts));
+    simap_increase(usage, "resources", resources);
+    simap_increase(usage, "profiles", profiles);
+    ovsdb_idl_get_memory_usage(onc->idl, usage);
+}
