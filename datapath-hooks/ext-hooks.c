@@ -10,11 +10,16 @@
 
 #include "bridge.h"
 #include "dp-packet.h"
+#include "dpif-netdev-perf.h"
 #include "dpif.h"
+#include "netdev-dpdk.h"
+#include "netdev-offload-provider.h"
 #include "netdev-provider.h"
 #include "netdev.h"
 #include "ovs-ext-config.h"
 #include "ovs-rcu.h"
+#include "ovsdb-idl.h"
+#include "seq.h"
 #include "smap.h"
 #include "util.h"
 
@@ -38,10 +43,30 @@ EXT_WRAP(int, netdev_n_rxq, const struct netdev *)
 EXT_WRAP(bool, netdev_rxq_enabled, struct netdev_rxq *)
 EXT_WRAP(void, dpif_register_upcall_cb, struct dpif *, upcall_callback *,
          void *)
+EXT_WRAP(bool, netdev_has_tunnel_push_pop, const struct netdev *)
+EXT_WRAP(void, netdev_pop_header, struct netdev *, struct dp_packet_batch *)
+EXT_WRAP(void, dpif_operate, struct dpif *, struct dpif_op **, size_t,
+         enum dpif_offload_type)
+EXT_WRAP(int, dpif_flow_dump_next, struct dpif_flow_dump_thread *,
+         struct dpif_flow *, int)
+EXT_WRAP(int, dpif_flow_get, struct dpif *, const struct nlattr *, size_t,
+         const ovs_u128 *, const unsigned, struct ofpbuf *,
+         struct dpif_flow *)
+EXT_WRAP(int, dpif_port_del, struct dpif *, odp_port_t, bool)
 EXT_WRAP(int, dpif_set_config, struct dpif *, const struct smap *)
 EXT_WRAP(void, dpif_close, struct dpif *)
 EXT_WRAP(int, dpif_port_set_config, struct dpif *, odp_port_t,
          const struct smap *)
+EXT_WRAP(void, pmd_perf_stats_init, struct pmd_perf_stats *)
+EXT_WRAP(void, seq_destroy, struct seq *)
+EXT_WRAP(int, netdev_register_flow_api_provider,
+         const struct netdev_flow_api *)
+EXT_WRAP(struct rte_flow *, netdev_dpdk_rte_flow_create, struct netdev *,
+         const struct rte_flow_attr *, const struct rte_flow_item *,
+         const struct rte_flow_action *, struct rte_flow_error *)
+EXT_WRAP(int, netdev_reconfigure, struct netdev *)
+EXT_WRAP(void, ovsdb_idl_omit, struct ovsdb_idl *,
+         const struct ovsdb_idl_column *)
 EXT_WRAP(void, bridge_init, const char *)
 EXT_WRAP(void, bridge_run, void)
 EXT_WRAP(void, bridge_wait, void)
@@ -54,12 +79,24 @@ int
 __wrap_netdev_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
                        int *qfill)
 {
+    ext_received_func *received;
     ext_rxq_recv_func *hook;
+    int error;
 
     EXT_HOOK(rxq_recv, &hook);
-    return (OVS_LIKELY(!hook)
-            ? __real_netdev_rxq_recv(rx, batch, qfill)
-            : hook(rx, batch, qfill));
+    EXT_HOOK(received, &received);
+    if (OVS_LIKELY(!received)) {
+        return (OVS_LIKELY(!hook)
+                ? __real_netdev_rxq_recv(rx, batch, qfill)
+                : hook(rx, batch, qfill));
+    }
+    error = (hook
+             ? hook(rx, batch, qfill)
+             : __real_netdev_rxq_recv(rx, batch, qfill));
+    if (!error) {
+        received(rx, batch);
+    }
+    return error;
 }
 
 int
@@ -89,19 +126,123 @@ ext_upcall_cb(const struct dp_packet *packet, const struct flow *flow,
               void *upcall_)
 {
     struct ext_upcall *upcall = upcall_;
+    ext_translate_func *translate;
     ext_upcall_func *hook;
+    bool noted = true;
     int error;
 
-    error = upcall->cb(packet, flow, ufid, pmd_id, type, userdata, actions,
-                       wc, put_actions, upcall->aux);
+    EXT_HOOK(translate, &translate);
+    error = (OVS_LIKELY(!translate)
+             ? upcall->cb(packet, flow, ufid, pmd_id, type, userdata, actions,
+                          wc, put_actions, upcall->aux)
+             : translate(packet, flow, ufid, pmd_id, type, userdata, actions,
+                         wc, put_actions, upcall->cb, upcall->aux, &noted));
     EXT_HOOK(upcall, &hook);
-    if (OVS_UNLIKELY(hook) && !error && type == DPIF_UC_MISS) {
+    if (OVS_UNLIKELY(hook) && !error && type == DPIF_UC_MISS && noted) {
         hook(packet, flow, wc, ufid, pmd_id);
     }
     return error;
 }
 
+/* A PMD thread carries out "tnl_pop" to the ports for which this is true.
+ * Only dpif-netdev asks.  True for all, so that the hook 'pop' can be set while
+ * threads run; without it __wrap_netdev_pop_header() does as stock would. */
+bool
+__wrap_netdev_has_tunnel_push_pop(const struct netdev *netdev OVS_UNUSED)
+{
+    return true;
+}
+
+void
+__wrap_netdev_pop_header(struct netdev *netdev, struct dp_packet_batch *batch)
+{
+    ext_pop_func *hook;
+
+    EXT_HOOK(pop, &hook);
+    if (OVS_UNLIKELY(hook)) {
+        hook(netdev, batch);
+    } else {
+        ext_real_pop_header(netdev, batch);
+    }
+}
+
+/* Pops the header of a tunnel.  To a port that is none, a packet is dropped,
+ * as without us. */
+void
+ext_real_pop_header(struct netdev *netdev, struct dp_packet_batch *batch)
+{
+    if (OVS_LIKELY(__real_netdev_has_tunnel_push_pop(netdev))) {
+        __real_netdev_pop_header(netdev, batch);
+    } else {
+        dp_packet_delete_batch(batch, true);
+        dp_packet_batch_init(batch);
+    }
+}
+
 /* END PMD-THREAD CODE */
+
+void
+__wrap_dpif_operate(struct dpif *dpif, struct dpif_op **ops, size_t n,
+                    enum dpif_offload_type offload)
+{
+    ext_dpif_operate_func *hook;
+
+    EXT_HOOK(dpif_operate, &hook);
+    (hook ? hook : __real_dpif_operate)(dpif, ops, n, offload);
+}
+
+int
+__wrap_dpif_flow_dump_next(struct dpif_flow_dump_thread *thread,
+                           struct dpif_flow *flows, int max)
+{
+    ext_flow_dump_func *hook;
+
+    EXT_HOOK(flow_dump, &hook);
+    return (hook ? hook : __real_dpif_flow_dump_next)(thread, flows, max);
+}
+
+int
+__wrap_dpif_flow_get(struct dpif *dpif, const struct nlattr *key,
+                     size_t key_len, const ovs_u128 *ufid,
+                     const unsigned pmd_id, struct ofpbuf *buf,
+                     struct dpif_flow *flow)
+{
+    ext_flow_get_func *hook;
+    int error;
+
+    error = __real_dpif_flow_get(dpif, key, key_len, ufid, pmd_id, buf, flow);
+    EXT_HOOK(flow_get, &hook);
+    if (hook && !error) {
+        hook(flow);
+    }
+    return error;
+}
+
+int
+__wrap_dpif_port_del(struct dpif *dpif, odp_port_t port_no, bool local_delete)
+{
+    ext_port_del_func *hook;
+
+    EXT_HOOK(port_del, &hook);
+    if (hook) {
+        hook(dpif, port_no);
+    }
+    return __real_dpif_port_del(dpif, port_no, local_delete);
+}
+
+void
+ext_real_dpif_operate(struct dpif *dpif, struct dpif_op **ops, size_t n,
+                      enum dpif_offload_type offload)
+{
+    __real_dpif_operate(dpif, ops, n, offload);
+}
+
+int
+ext_real_flow_dump(struct dpif_flow_dump_thread *thread,
+                   struct dpif_flow *flows, int max)
+{
+    return __real_dpif_flow_dump_next(thread, flows, max);
+}
 
 int
 ext_real_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
@@ -214,6 +355,94 @@ __wrap_dpif_port_set_config(struct dpif *dpif, odp_port_t port_no,
         hook(dpif, port_no, cfg);
     }
     return __real_dpif_port_set_config(dpif, port_no, cfg);
+}
+
+void
+__wrap_pmd_perf_stats_init(struct pmd_perf_stats *stats)
+{
+    ext_pmd_init_func *hook;
+
+    __real_pmd_perf_stats_init(stats);
+    EXT_HOOK(pmd_init, &hook);
+    if (hook) {
+        hook(stats);
+    }
+}
+
+void
+__wrap_seq_destroy(struct seq *seq)
+{
+    ext_seq_destroy_func *hook;
+
+    EXT_HOOK(seq_destroy, &hook);
+    if (hook) {
+        hook(seq);
+    }
+    __real_seq_destroy(seq);
+}
+
+int
+__wrap_netdev_register_flow_api_provider(const struct netdev_flow_api *api)
+{
+    return __real_netdev_register_flow_api_provider(ext_flow_api(api));
+}
+
+struct rte_flow *
+__wrap_netdev_dpdk_rte_flow_create(struct netdev *netdev,
+                                   const struct rte_flow_attr *attr,
+                                   const struct rte_flow_item *items,
+                                   const struct rte_flow_action *actions,
+                                   struct rte_flow_error *error)
+{
+    ext_rte_flow_create_func *hook;
+
+    EXT_HOOK(rte_flow_create, &hook);
+    return (hook
+            ? hook(netdev, attr, items, actions, error)
+            : __real_netdev_dpdk_rte_flow_create(netdev, attr, items, actions,
+                                                 error));
+}
+
+struct rte_flow *
+ext_real_rte_flow_create(struct netdev *netdev,
+                         const struct rte_flow_attr *attr,
+                         const struct rte_flow_item *items,
+                         const struct rte_flow_action *actions,
+                         struct rte_flow_error *error)
+{
+    return __real_netdev_dpdk_rte_flow_create(netdev, attr, items, actions,
+                                              error);
+}
+
+int
+__wrap_netdev_reconfigure(struct netdev *netdev)
+{
+    ext_reconfigure_func *hook;
+    int error;
+
+    EXT_HOOK(reconfigure, &hook);
+    if (hook) {
+        hook(netdev, true);
+    }
+    error = __real_netdev_reconfigure(netdev);
+    if (hook) {
+        hook(netdev, false);
+    }
+    return error;
+}
+
+void
+__wrap_ovsdb_idl_omit(struct ovsdb_idl *idl,
+                      const struct ovsdb_idl_column *column)
+{
+    ext_omit_func *hook;
+
+    EXT_HOOK(omit_column, &hook);
+    if (hook && hook(idl, column)) {
+        ovsdb_idl_omit_alert(idl, column);
+    } else {
+        __real_ovsdb_idl_omit(idl, column);
+    }
 }
 
 void

@@ -2,31 +2,119 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Wires the systems of ovs-ext into ovs-vswitchd, in run()/wait() order. */
+/* Wires the systems of ovs-ext into ovs-vswitchd, in run()/wait() order.
+ *
+ * Where more than one system wants to hear of something (configuration, a
+ * receive queue that comes or goes) the hook is here and calls each. */
 
 #include <config.h>
 
+#include "datapath-hooks/affinity/affinity.h"
+#include "datapath-hooks/affinity/redirect.h"
 #include "datapath-hooks/ext-agent.h"
 #include "datapath-hooks/ext-hooks.h"
+#include "datapath-hooks/monitor/monitor.h"
+#include "datapath-hooks/offload/offload.h"
+#include "datapath-hooks/profile/profile.h"
+#include "datapath-hooks/steering/steer-dp.h"
+#include "datapath-hooks/steering/steer-warm.h"
 #include "datapath-hooks/steering/steer.h"
+#include "dpif.h"
+#include "netdev.h"
+
+/* Returns true for datapaths of dpif-netdev. */
+static bool
+ext_is_userspace(const struct dpif *dpif)
+{
+    const char *type = dpif_type(dpif);
+
+    return !strcmp(type, "netdev") || !strcmp(type, "dummy");
+}
+
+/* other_config of the Open_vSwitch table may have changed. */
+static void
+ext_dpif_config(struct dpif *dpif, const struct smap *cfg)
+{
+    if (ext_is_userspace(dpif)) {
+        steer_dpif_config(dpif, cfg);
+        monitor_configure(cfg);
+        profile_configure(cfg);
+        offload_dpif_config(dpif, cfg);
+        redirect_set_dpif(dpif);
+    }
+}
+
+static void
+ext_dpif_close(const struct dpif *dpif)
+{
+    steer_warm_forget_dpif(dpif);
+    offload_forget_dpif(dpif);
+    redirect_forget_dpif(dpif);
+}
+
+/* What is registered may be before ext_vswitchd_init(). */
+const struct netdev_flow_api *
+ext_flow_api(const struct netdev_flow_api *api)
+{
+    return offload_decorate(api);
+}
+
+/* other_config of the Interface of a port may have changed. */
+static void
+ext_port_config(struct dpif *dpif, odp_port_t port_no, const struct smap *cfg)
+{
+    struct dpif_port port;
+
+    if (ext_is_userspace(dpif)
+        && !dpif_port_query_by_number(dpif, port_no, &port)) {
+        steer_port_config(port.name, port_no, cfg);
+        monitor_port_configure(port.name, cfg);
+        profile_port_configure(port.name, cfg);
+        affinity_port_configure(port.name, port_no);
+        dpif_port_destroy(&port);
+    }
+}
+
+static int
+ext_rxq_open(struct netdev *netdev, struct netdev_rxq **rxp, int id)
+{
+    int error = steer_rxq_open(netdev, rxp, id);
+
+    if (!error && id < ext_real_n_rxq(netdev)) {
+        monitor_rxq_open(netdev, *rxp, id);
+    }
+    return error;
+}
+
+static bool
+ext_rxq_close(struct netdev_rxq *rx)
+{
+    monitor_rxq_close(rx);
+    affinity_port_suspend(netdev_rxq_get_name(rx));
+    return steer_rxq_close(rx);
+}
 
 static void
 ext_run(void)
 {
     steer_run();
+    affinity_run();
 }
 
 static void
 ext_wait(void)
 {
     steer_wait();
+    affinity_wait();
 }
 
 static void
 ext_exit(void)
 {
     ext_agent_exit();
+    offload_exit();
     steer_exit();
+    monitor_exit();
 }
 
 void
@@ -34,7 +122,17 @@ ext_vswitchd_init(void)
 {
     ext_agent_init();
     steer_init();
+    monitor_init();
+    profile_init();
+    offload_init();
+    affinity_init();
+    monitor_set_flow_table_source(offload_flow_table);
 
+    EXT_HOOK_SET(rxq_open, ext_rxq_open);
+    EXT_HOOK_SET(rxq_close, ext_rxq_close);
+    EXT_HOOK_SET(dpif_config, ext_dpif_config);
+    EXT_HOOK_SET(dpif_close, ext_dpif_close);
+    EXT_HOOK_SET(port_config, ext_port_config);
     EXT_HOOK_SET(run, ext_run);
     EXT_HOOK_SET(wait, ext_wait);
     EXT_HOOK_SET(exit, ext_exit);

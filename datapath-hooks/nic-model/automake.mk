@@ -35,8 +35,12 @@ datapath_hooks_nic_model_librte_net_extnic_so_SOURCES = \
 	datapath-hooks/nic-model/extnic-clock.c \
 	datapath-hooks/nic-model/extnic-clock.h \
 	datapath-hooks/nic-model/extnic-dev.h \
+	datapath-hooks/nic-model/extnic-echo.c \
+	datapath-hooks/nic-model/extnic-echo.h \
 	datapath-hooks/nic-model/extnic-ethdev.c \
 	datapath-hooks/nic-model/extnic-flow.c \
+	datapath-hooks/nic-model/extnic-flow-impl.h \
+	datapath-hooks/nic-model/extnic-flow-parse.c \
 	datapath-hooks/nic-model/extnic-flow.h \
 	datapath-hooks/nic-model/extnic-link.c \
 	datapath-hooks/nic-model/extnic-link.h \
@@ -52,7 +56,9 @@ datapath_hooks_nic_model_librte_net_extnic_so_SOURCES = \
 	datapath-hooks/nic-model/extnic-source-ctl.c \
 	datapath-hooks/nic-model/extnic-source.c \
 	datapath-hooks/nic-model/extnic-source.h \
-	datapath-hooks/nic-model/extnic-stats.c
+	datapath-hooks/nic-model/extnic-stats.c \
+	datapath-hooks/nic-model/extnic-tuple.c \
+	datapath-hooks/nic-model/extnic-tuple.h
 datapath_hooks_nic_model_librte_net_extnic_so_CPPFLAGS = $(NIC_MODEL_CPPFLAGS)
 datapath_hooks_nic_model_librte_net_extnic_so_CFLAGS = \
 	$(AM_CFLAGS) -fPIC -fvisibility=hidden
@@ -63,12 +69,15 @@ datapath_hooks_nic_model_librte_net_extnic_so_LDADD = \
 
 sbin_PROGRAMS += datapath-hooks/nic-model/ovs-ext-nic
 datapath_hooks_nic_model_ovs_ext_nic_SOURCES = \
-	datapath-hooks/nic-model/extnic-hist.h \
+	$(NIC_MODEL_PURE) \
+	datapath-hooks/nic-model/extnic-rates.c \
+	datapath-hooks/nic-model/extnic-rates.h \
 	datapath-hooks/nic-model/extnic-report.c \
 	datapath-hooks/nic-model/extnic-report.h \
 	datapath-hooks/nic-model/extnic-shm.h \
 	datapath-hooks/nic-model/ovs-ext-nic.c
-datapath_hooks_nic_model_ovs_ext_nic_LDADD = -lm
+datapath_hooks_nic_model_ovs_ext_nic_CPPFLAGS = $(NIC_MODEL_CPPFLAGS)
+datapath_hooks_nic_model_ovs_ext_nic_LDADD = $(DPDK_LIBS) -lpcap -lm
 
 check_PROGRAMS += datapath-hooks/nic-model/test-extnic
 datapath_hooks_nic_model_test_extnic_SOURCES = \

@@ -50,10 +50,14 @@ static const struct key keys[] = {
     KEY(burst_gap_ms, K_U32, 1, 60e3, 20),
     KEY(on_ms, K_U32, 1, 60e3, 50),
     KEY(zipf, K_DOUBLE, 0, 4, 1),
+    KEY(shift_ms, K_U32, 0, 3600e3, 0),
+    KEY(shift_share, K_DOUBLE, 0, 1, 1),
     KEY(active, K_U32, 1, 1 << 20, 1000),
     KEY(window_ms, K_U32, 1, 10000, 10),
-    KEY(flow_max, K_U32, 0, 1 << 20, 1024),
+    KEY(flow_max, K_U32, 0, (1 << 20) - 2, 1024),
     KEY(flow_insert_us, K_U32, 0, 1000000, 0),
+    KEY(echo_us, K_DOUBLE, 0, 1e6, 5),
+    KEY(echo_rate, K_DOUBLE, 0, 1000, 0),
     KEY(numa, K_I32, -1, 31, -1),
 };
 #define N_KEYS (sizeof keys / sizeof keys[0])
@@ -154,9 +158,9 @@ parse_scenario(const char *value, struct extnic_args *args)
 static bool
 parse_role(const char *value, struct extnic_args *args)
 {
-    static const char *names[] = { "source", "sink", "both" };
+    static const char *names[] = { "source", "sink", "both", "echo" };
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!strcmp(value, names[i])) {
             args->role = i;
             return true;
@@ -239,7 +243,7 @@ check(struct extnic_args *args, char *error, size_t size)
         snprintf(error, size, "reta=%u: not 64, 128, 256 or 512", args->reta);
         return false;
     }
-    if (args->role == EXTNIC_SINK) {
+    if (args->role == EXTNIC_SINK || args->role == EXTNIC_ECHO) {
         return true;
     }
     if ((args->scenario == EXTNIC_CAPTURES) != (args->pcap[0] != '\0')) {

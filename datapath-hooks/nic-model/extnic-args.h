@@ -17,6 +17,7 @@ enum extnic_role {
     EXTNIC_SOURCE,              /* Receives generated packets. */
     EXTNIC_SINK,                /* Checks what is sent to it. */
     EXTNIC_BOTH,
+    EXTNIC_ECHO,                /* Gives back what is sent to it. */
 };
 
 enum extnic_scenario {
@@ -59,11 +60,16 @@ struct extnic_args {
     uint32_t burst_gap_ms;
     uint32_t on_ms;             /* Mean length of an on or off interval. */
     double zipf;                /* Exponent. */
+    uint32_t shift_ms;          /* Popularity stays for so long; 0: for
+                                 * ever. */
+    double shift_share;         /* Flows whose popularity then changes. */
     uint32_t active;            /* Flows alive at a time. */
 
     uint32_t window_ms;         /* Interval of the history. */
     uint32_t flow_max;          /* rte_flow rules the table holds. */
     uint32_t flow_insert_us;    /* Time to insert one. */
+    double echo_us;             /* Time that an echo takes. */
+    double echo_rate;           /* Mpps that it does; 0: any. */
     int32_t numa;               /* Node the port says it is on. */
 };
 

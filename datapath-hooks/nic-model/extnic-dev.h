@@ -9,6 +9,7 @@
 #include <rte_ether.h>
 
 #include "datapath-hooks/nic-model/extnic-args.h"
+#include "datapath-hooks/nic-model/extnic-echo.h"
 #include "datapath-hooks/nic-model/extnic-sink.h"
 #include "datapath-hooks/nic-model/extnic-source.h"
 
@@ -20,7 +21,8 @@ struct rte_eth_stats;
 struct extnic_dev {
     struct extnic_args args;
     struct extnic_link *link;
-    struct extnic_source *source;       /* Null in a sink. */
+    struct extnic_source *source;       /* Null in a sink and an echo. */
+    struct extnic_echo *echo;           /* Null but in an echo. */
     struct extnic_sink sink;
     struct extnic_flow_table *flows;    /* The source's, or a sink's own. */
     struct rte_ether_addr mac;

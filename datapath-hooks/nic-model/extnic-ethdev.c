@@ -59,6 +59,10 @@ dev_configure(struct rte_eth_dev *dev)
 
     rss = &dev->data->dev_conf.rx_adv_conf.rss_conf;
     nic->n_txq = dev->data->nb_tx_queues;
+    if (nic->echo) {
+        extnic_echo_configure(nic->echo, dev->data->nb_rx_queues);
+        extnic_echo_set_port(nic->echo, dev->data->port_id);
+    }
     if (!nic->source) {
         return 0;
     }
@@ -124,6 +128,8 @@ destroy(struct extnic_dev *nic)
     } else {
         extnic_flow_table_destroy(nic->flows);
     }
+    extnic_echo_destroy(nic->echo);
+    nic->echo = NULL;
     nic->flows = NULL;
     extnic_sink_uninit(&nic->sink);
 }
@@ -132,6 +138,12 @@ static int
 dev_close(struct rte_eth_dev *dev)
 {
     if (rte_eal_process_type() == RTE_PROC_PRIMARY) {
+        const struct extnic_dev *nic = extnic_dev(dev);
+
+        if (nic->flows && extnic_flow_count(nic->flows)) {
+            EXTNIC_LOG(ERR, "%s: %u flow rules are left\n", dev->data->name,
+                       extnic_flow_count(nic->flows));
+        }
         destroy(extnic_dev(dev));
         dev->data->mac_addrs = NULL;    /* Part of dev_private. */
     }
@@ -147,6 +159,10 @@ rx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t n_desc,
 
     (void) socket;
     (void) conf;
+    if (nic->echo) {
+        dev->data->rx_queues[id] = extnic_echo_rxq(nic->echo, id);
+        return dev->data->rx_queues[id] ? 0 : -ENOMEM;
+    }
     if (!nic->source) {
         dev->data->rx_queues[id] = nic->link;
         return 0;
@@ -168,11 +184,16 @@ tx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t n_desc,
                unsigned int socket, const struct rte_eth_txconf *conf)
 {
     struct extnic_dev *nic = extnic_dev(dev);
-    int err = extnic_sink_txq_setup(&nic->sink, id);
+    int err;
 
     (void) n_desc;
     (void) socket;
     (void) conf;
+    if (nic->echo) {
+        dev->data->tx_queues[id] = extnic_echo_txq(nic->echo, id);
+        return dev->data->tx_queues[id] ? 0 : -ENOMEM;
+    }
+    err = extnic_sink_txq_setup(&nic->sink, id);
     dev->data->tx_queues[id] = nic->sink.txq[id];
     return -err;
 }
@@ -396,7 +417,12 @@ construct(struct extnic_dev *nic, char *error, size_t size)
                               &nic->link, error, size);
 
     nic->sink.slot = -1;
-    if (!err && nic->args.role != EXTNIC_SINK) {
+    if (!err && nic->args.role == EXTNIC_ECHO) {
+        nic->echo = extnic_echo_create(nic->link, &nic->args);
+        err = nic->echo ? 0 : ENOMEM;
+    }
+    if (!err && nic->args.role != EXTNIC_SINK
+        && nic->args.role != EXTNIC_ECHO) {
         nic->source = calloc(1, sizeof *nic->source);
         err = nic->source ? extnic_source_init(nic->source, &nic->args,
                                                nic->link, error, size)
@@ -408,7 +434,9 @@ construct(struct extnic_dev *nic, char *error, size_t size)
     }
     if (!err) {
         err = extnic_sink_init(&nic->sink, nic->link,
-                               nic->args.role != EXTNIC_SOURCE, error, size);
+                               nic->args.role != EXTNIC_SOURCE
+                               && nic->args.role != EXTNIC_ECHO,
+                               error, size);
     }
     return err;
 }
@@ -457,6 +485,11 @@ probe(struct rte_vdev_device *vdev)
     dev->rx_queue_count = nic->source ? extnic_source_rx_count : no_rx_count;
     dev->tx_pkt_burst = (args.role == EXTNIC_SOURCE ? extnic_sink_free_burst
                          : extnic_sink_tx_burst);
+    if (nic->echo) {
+        dev->rx_pkt_burst = extnic_echo_rx_burst;
+        dev->rx_queue_count = extnic_echo_rx_count;
+        dev->tx_pkt_burst = extnic_echo_tx_burst;
+    }
     rte_eth_dev_probing_finish(dev);
     return 0;
 }

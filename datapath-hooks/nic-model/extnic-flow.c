@@ -15,35 +15,11 @@
 #include <rte_flow_driver.h>
 
 #include "datapath-hooks/nic-model/extnic-dev.h"
-#include "datapath-hooks/nic-model/extnic-match.h"
-#include "datapath-hooks/nic-model/extnic-source.h"
+#include "datapath-hooks/nic-model/extnic-flow-impl.h"
 
 /* A host does not expect that a rule cannot be removed, so that is tried for
  * some seconds, of 100 ms at least each, should queues not be polled. */
 #define REMOVE_TRIES 30
-
-/* A rule. */
-struct rte_flow {
-    struct extnic_match match;
-    uint32_t slot;              /* In the table. */
-    uint32_t priority;
-    uint64_t order;             /* Of creation. */
-    bool has_mark, drop, count;
-    uint32_t mark;
-    uint16_t n_queues;          /* 0: the indirection table. */
-    uint16_t queues[EXTNIC_MAX_QUEUES];
-    uint64_t base[2];           /* Packets, bytes when last reset. */
-};
-
-struct extnic_flow_table {
-    pthread_mutex_t mutex;
-    struct extnic_source *source;
-    struct extnic_link *link;
-    uint32_t max, insert_us;
-    uint32_t n, n_drops;
-    uint64_t order;
-    struct rte_flow **rules;    /* [max], null where free. */
-};
 
 struct extnic_flow_table *
 extnic_flow_table_create(struct extnic_source *source,
@@ -56,9 +32,17 @@ extnic_flow_table_create(struct extnic_source *source,
         return NULL;
     }
     table->rules = calloc(args->flow_max + 1, sizeof *table->rules);
-    if (!table->rules) {
+    table->free = calloc(args->flow_max + 1, sizeof *table->free);
+    if (!table->rules || !table->free
+        || !extnic_index_init(&table->exact, args->flow_max)) {
+        free(table->rules);
+        free(table->free);
+        extnic_index_uninit(&table->exact);
         free(table);
         return NULL;
+    }
+    for (uint32_t i = 0; i < args->flow_max; i++) {
+        table->free[i] = args->flow_max - 1 - i;
     }
     table->source = source;
     table->link = link;
@@ -76,9 +60,18 @@ extnic_flow_table_destroy(struct extnic_flow_table *table)
             free(table->rules[i]);
         }
         free(table->rules);
+        free(table->free);
+        extnic_index_uninit(&table->exact);
+        extnic_index_uninit(&table->templates);
         pthread_mutex_destroy(&table->mutex);
         free(table);
     }
+}
+
+uint32_t
+extnic_flow_count(const struct extnic_flow_table *table)
+{
+    return table->n;
 }
 
 uint32_t
@@ -101,31 +94,33 @@ extnic_flow_unlock(struct extnic_flow_table *table)
 
 /* Makes 'rule' (null: none) what template 'i' hits. */
 static void
-direct(struct extnic_source *source, uint16_t *codes, uint32_t i,
+direct(struct extnic_source *source, uint32_t *codes, uint32_t i,
        const struct rte_flow *rule)
 {
     static const uint64_t mark_flags = (RTE_MBUF_F_RX_FDIR
                                         | RTE_MBUF_F_RX_FDIR_ID);
     struct extnic_template *t = &source->traffic->templates[i];
     uint64_t path = 0;
+    uint32_t code;
 
-    if (rule) {
+    if (rule && !rule->drop) {
         path = (uint64_t) (rule->slot + 1) << 32 | rule->mark;
     }
     if (rule && rule->drop) {
-        codes[i] = EXTNIC_CODE_DROP;
+        code = EXTNIC_CODE_DROP | (rule->slot + 1) << EXTNIC_CODE_BITS;
     } else if (rule && rule->n_queues) {
-        codes[i] = (EXTNIC_CODE_QUEUE
-                    + rule->queues[t->hash % rule->n_queues]);
+        code = EXTNIC_CODE_QUEUE + rule->queues[t->hash % rule->n_queues];
     } else {
-        codes[i] = (t->rss_ok ? t->hash : 0) & (source->args.reta - 1);
+        code = (t->rss_ok ? t->hash : 0) & (source->args.reta - 1);
     }
     if (rule && rule->has_mark) {
         t->ol_flags |= mark_flags;
     } else {
         t->ol_flags &= ~mark_flags;
     }
+    t->rule = rule ? rule->slot + 1 : 0;
     __atomic_store_n(&t->path, path, __ATOMIC_RELAXED);
+    __atomic_store_n(&codes[i], code, __ATOMIC_RELEASE);
 }
 
 static bool
@@ -136,26 +131,34 @@ precedes(const struct rte_flow *a, const struct rte_flow *b)
 }
 
 static const struct rte_flow *
+better(const struct rte_flow *best, const struct rte_flow *rule,
+       const struct extnic_template *t)
+{
+    return (precedes(rule, best) && extnic_match_template(&rule->match, t)
+            ? rule : best);
+}
+
+/* The rule that 't' hits, or null. */
+static const struct rte_flow *
 lookup(const struct extnic_flow_table *table, const struct extnic_template *t)
 {
     const struct rte_flow *best = NULL;
+    struct extnic_tuple tuple;
 
-    for (uint32_t i = 0, seen = 0; i < table->max && seen < table->n; i++) {
-        const struct rte_flow *rule = table->rules[i];
-
-        if (rule) {
-            seen++;
-            if (precedes(rule, best)
-                && extnic_match_template(&rule->match, t)) {
-                best = rule;
-            }
+    for (const struct rte_flow *r = table->loose; r; r = r->next_loose) {
+        best = better(best, r, t);
+    }
+    if (extnic_tuple_of_template(t, &tuple)) {
+        for (uint32_t i = extnic_index_first(&table->exact, &tuple); i;
+             i = table->exact.next[i - 1]) {
+            best = better(best, table->rules[i - 1], t);
         }
     }
     return best;
 }
 
 void
-extnic_flow_apply(struct extnic_source *source, uint16_t *codes)
+extnic_flow_apply(struct extnic_source *source, uint32_t *codes)
 {
     const struct extnic_flow_table *table = source->flows;
 
@@ -172,38 +175,65 @@ extnic_flow_apply(struct extnic_source *source, uint16_t *codes)
 static const struct rte_flow *
 current(const struct extnic_source *source, uint32_t i)
 {
-    uint32_t slot = source->traffic->templates[i].path >> 32;
+    uint32_t slot = source->traffic->templates[i].rule;
 
     return slot ? source->flows->rules[slot - 1] : NULL;
 }
 
+/* Calls 'cb' for each template that 'rule' may concern. */
 static void
-apply_new(struct extnic_source *source, uint16_t *codes, void *rule_)
+each_template(struct extnic_source *source, uint32_t *codes,
+              const struct rte_flow *rule,
+              void (*cb)(struct extnic_source *, uint32_t *codes,
+                         const struct rte_flow *rule, uint32_t i))
 {
-    const struct rte_flow *rule = rule_;
+    const struct extnic_index *index = &source->flows->templates;
 
-    for (uint32_t i = 0; i < source->traffic->n_templates; i++) {
-        if (precedes(rule, current(source, i))
-            && extnic_match_template(&rule->match,
-                                     &source->traffic->templates[i])) {
-            direct(source, codes, i, rule);
+    if (rule->exact) {
+        for (uint32_t i = extnic_index_first(index, &rule->tuple); i;
+             i = index->next[i - 1]) {
+            cb(source, codes, rule, i - 1);
+        }
+    } else {
+        for (uint32_t i = 0; i < source->traffic->n_templates; i++) {
+            cb(source, codes, rule, i);
         }
     }
 }
 
-/* 'rule' is in the table no more. */
 static void
-apply_gone(struct extnic_source *source, uint16_t *codes, void *rule_)
+apply_new_to(struct extnic_source *source, uint32_t *codes,
+             const struct rte_flow *rule, uint32_t i)
 {
-    const struct rte_flow *rule = rule_;
-
-    for (uint32_t i = 0; i < source->traffic->n_templates; i++) {
-        struct extnic_template *t = &source->traffic->templates[i];
-
-        if (t->path >> 32 == rule->slot + UINT64_C(1)) {
-            direct(source, codes, i, lookup(source->flows, t));
-        }
+    if (precedes(rule, current(source, i))
+        && extnic_match_template(&rule->match,
+                                 &source->traffic->templates[i])) {
+        direct(source, codes, i, rule);
     }
+}
+
+static void
+apply_new(struct extnic_source *source, uint32_t *codes, void *rule)
+{
+    each_template(source, codes, rule, apply_new_to);
+}
+
+/* 'rule' can be found in the table no more. */
+static void
+apply_gone_to(struct extnic_source *source, uint32_t *codes,
+              const struct rte_flow *rule, uint32_t i)
+{
+    struct extnic_template *t = &source->traffic->templates[i];
+
+    if (t->rule == rule->slot + 1) {
+        direct(source, codes, i, lookup(source->flows, t));
+    }
+}
+
+static void
+apply_gone(struct extnic_source *source, uint32_t *codes, void *rule)
+{
+    each_template(source, codes, rule, apply_gone_to);
 }
 
 static void
@@ -214,131 +244,22 @@ hits(const struct extnic_flow_table *table, uint32_t slot, uint64_t sum[2])
         const struct extnic_rxq *q = table->source->rxq[i];
 
         if (q) {
-            sum[0] += q->rule_hits[2 * (slot + 1)];
-            sum[1] += q->rule_hits[2 * (slot + 1) + 1];
+            sum[0] += __atomic_load_n(&q->rule_hits[2 * (slot + 1)],
+                                      __ATOMIC_RELAXED);
+            sum[1] += __atomic_load_n(&q->rule_hits[2 * (slot + 1) + 1],
+                                      __ATOMIC_RELAXED);
         }
     }
 }
 
-/* Parsing of rules. */
-
-static int
-parse_attr(const struct rte_flow_attr *attr, struct rte_flow *rule,
-           struct rte_flow_error *error)
+/* What 'rule' has hit since 'base'. */
+static void
+hits_since(const struct extnic_flow_table *table, const struct rte_flow *rule,
+           const uint64_t base[2], uint64_t sum[2])
 {
-    if (attr->egress) {
-        return rte_flow_error_set(error, ENOTSUP,
-                                  RTE_FLOW_ERROR_TYPE_ATTR_EGRESS, attr,
-                                  "egress rules are not supported");
-    }
-    if (attr->group) {
-        return rte_flow_error_set(error, ENOTSUP,
-                                  RTE_FLOW_ERROR_TYPE_ATTR_GROUP, attr,
-                                  "there is group 0 only");
-    }
-    rule->priority = attr->priority;
-    return 0;
-}
-
-static int
-parse_queues(const struct extnic_flow_table *table, const uint16_t *queues,
-             uint32_t n, struct rte_flow *rule,
-             const struct rte_flow_action *action,
-             struct rte_flow_error *error)
-{
-    uint32_t n_rxq = table->source ? table->source->n_rxq : EXTNIC_MAX_QUEUES;
-
-    if (!n || n > EXTNIC_MAX_QUEUES) {
-        return rte_flow_error_set(error, EINVAL,
-                                  RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
-                                  "bad number of queues");
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        if (queues[i] >= n_rxq) {
-            return rte_flow_error_set(error, EINVAL,
-                                      RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
-                                      "no such queue");
-        }
-        rule->queues[i] = queues[i];
-    }
-    rule->n_queues = n;
-    return 0;
-}
-
-static int
-parse_rss(const struct extnic_flow_table *table,
-          const struct rte_flow_action *action, struct rte_flow *rule,
-          struct rte_flow_error *error)
-{
-    const struct rte_flow_action_rss *rss = action->conf;
-
-    if (rss->key_len || rss->level
-        || (rss->func != RTE_ETH_HASH_FUNCTION_DEFAULT
-            && rss->func != RTE_ETH_HASH_FUNCTION_TOEPLITZ)) {
-        return rte_flow_error_set(error, ENOTSUP,
-                                  RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
-                                  "RSS with an own key, level or function is "
-                                  "not supported");
-    }
-    return parse_queues(table, rss->queue, rss->queue_num, rule, action,
-                        error);
-}
-
-static int
-parse_action(const struct extnic_flow_table *table,
-             const struct rte_flow_action *action, struct rte_flow *rule,
-             struct rte_flow_error *error)
-{
-    switch ((int) action->type) {
-    case RTE_FLOW_ACTION_TYPE_VOID:
-        return 0;
-    case RTE_FLOW_ACTION_TYPE_MARK:
-        rule->has_mark = true;
-        rule->mark = ((const struct rte_flow_action_mark *) action->conf)->id;
-        return 0;
-    case RTE_FLOW_ACTION_TYPE_RSS:
-        return parse_rss(table, action, rule, error);
-    case RTE_FLOW_ACTION_TYPE_QUEUE:
-        return parse_queues(table,
-                            &((const struct rte_flow_action_queue *)
-                              action->conf)->index, 1, rule, action, error);
-    case RTE_FLOW_ACTION_TYPE_COUNT:
-        rule->count = true;
-        return 0;
-    case RTE_FLOW_ACTION_TYPE_DROP:
-    case RTE_FLOW_ACTION_TYPE_PORT_ID:
-    case RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT:
-        rule->drop = true;
-        return 0;
-    case RTE_FLOW_ACTION_TYPE_JUMP:
-        if (!((const struct rte_flow_action_jump *) action->conf)->group) {
-            return 0;
-        }
-        /* Fall through. */
-    default:
-        return rte_flow_error_set(error, ENOTSUP,
-                                  RTE_FLOW_ERROR_TYPE_ACTION, action,
-                                  "action is not one of MARK RSS QUEUE DROP "
-                                  "COUNT PORT_ID REPRESENTED_PORT JUMP(0)");
-    }
-}
-
-static int
-parse(const struct extnic_flow_table *table, const struct rte_flow_attr *attr,
-      const struct rte_flow_item *items, const struct rte_flow_action *actions,
-      struct rte_flow *rule, struct rte_flow_error *error)
-{
-    int retval;
-
-    memset(rule, 0, sizeof *rule);
-    retval = parse_attr(attr, rule, error);
-    if (!retval) {
-        retval = extnic_match_compile(items, &rule->match, error);
-    }
-    for (; !retval && actions->type != RTE_FLOW_ACTION_TYPE_END; actions++) {
-        retval = parse_action(table, actions, rule, error);
-    }
-    return retval;
+    hits(table, rule->slot, sum);
+    sum[0] -= base[0];
+    sum[1] -= base[1];
 }
 
 /* Statistics of the page; a sink has none. */
@@ -348,31 +269,98 @@ page(const struct extnic_flow_table *table)
     return table->source ? table->source->shm : NULL;
 }
 
+/* Templates by tuple, when the first rule asks for it.  Returns false if there
+ * is no memory: rules are not exact then. */
+static bool
+index_templates(struct extnic_flow_table *table)
+{
+    const struct extnic_traffic *traffic = table->source->traffic;
+
+    if (table->indexed) {
+        return true;
+    }
+    if (!extnic_index_init(&table->templates, traffic->n_templates)) {
+        extnic_index_uninit(&table->templates);
+        memset(&table->templates, 0, sizeof table->templates);
+        return false;
+    }
+    for (uint32_t i = 0; i < traffic->n_templates; i++) {
+        struct extnic_tuple tuple;
+
+        if (extnic_tuple_of_template(&traffic->templates[i], &tuple)) {
+            extnic_index_add(&table->templates, &tuple, i);
+        }
+    }
+    table->indexed = true;
+    return true;
+}
+
+/* Makes 'rule', in its slot, one that lookup() finds. */
+static void
+link_rule(struct extnic_flow_table *table, struct rte_flow *rule)
+{
+    if (rule->exact) {
+        extnic_index_add(&table->exact, &rule->tuple, rule->slot);
+    } else {
+        rule->next_loose = table->loose;
+        table->loose = rule;
+    }
+}
+
+static void
+unlink_rule(struct extnic_flow_table *table, struct rte_flow *rule)
+{
+    if (rule->exact) {
+        extnic_index_remove(&table->exact, &rule->tuple, rule->slot);
+    } else {
+        struct rte_flow **p = &table->loose;
+
+        while (*p != rule) {
+            p = &(*p)->next_loose;
+        }
+        *p = rule->next_loose;
+    }
+}
+
+/* Takes 'rule' out of the slot, which nothing refers to any more. */
+static void
+free_slot(struct extnic_flow_table *table, struct rte_flow *rule)
+{
+    table->rules[rule->slot] = NULL;
+    table->n--;
+    table->free[table->max - table->n - 1] = rule->slot;
+    table->n_drops -= rule->drop;
+}
+
 /* With the mutex held.  Returns a positive errno. */
 static int
 insert(struct extnic_flow_table *table, struct rte_flow *rule)
 {
     int err = 0;
 
-    rule->slot = 0;
-    while (rule->slot < table->max && table->rules[rule->slot]) {
-        rule->slot++;
-    }
-    if (rule->slot == table->max) {
+    if (table->n == table->max) {
         return ENOSPC;
     }
+    rule->slot = table->free[table->max - table->n - 1];
     rule->order = table->order++;
+    rule->exact = (table->source
+                   && extnic_tuple_of_match(&rule->match, &rule->tuple)
+                   && index_templates(table));
     hits(table, rule->slot, rule->base);
+    memcpy(rule->counter_base, rule->base, sizeof rule->base);
     table->rules[rule->slot] = rule;
     table->n++;
     table->n_drops += rule->drop;
+    link_rule(table, rule);
     if (table->source) {
-        err = extnic_source_update_codes(table->source, apply_new, rule);
+        err = extnic_source_update_codes(table->source, apply_new, rule,
+                                         true);
     }
     if (err) {
-        table->rules[rule->slot] = NULL;
-        table->n--;
-        table->n_drops -= rule->drop;
+        unlink_rule(table, rule);
+        free_slot(table, rule);
+    } else if (rule->counter) {
+        rule->counter->rule = rule;
     }
     return err;
 }
@@ -398,7 +386,7 @@ flow_create(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
         rte_flow_error_set(error, err, RTE_FLOW_ERROR_TYPE_HANDLE, NULL,
                            reason);
     } else {
-        err = -parse(table, attr, items, actions, rule, error);
+        err = -extnic_flow_parse(table, attr, items, actions, rule, error);
         if (!err) {
             err = insert(table, rule);
             if (err) {
@@ -430,7 +418,7 @@ flow_validate(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
     const struct extnic_dev *nic = dev->data->dev_private;
     struct rte_flow rule;
 
-    return parse(nic->flows, attr, items, actions, &rule, error);
+    return extnic_flow_parse(nic->flows, attr, items, actions, &rule, error);
 }
 
 /* With the mutex held. */
@@ -440,20 +428,27 @@ remove_rule(struct extnic_flow_table *table, struct rte_flow *rule)
     struct extnic_shm_source *shm = page(table);
     int err = 0;
 
-    table->rules[rule->slot] = NULL;
-    table->n--;
+    unlink_rule(table, rule);
     for (int i = 0; table->source && i < REMOVE_TRIES; i++) {
-        err = extnic_source_update_codes(table->source, apply_gone, rule);
+        err = extnic_source_update_codes(table->source, apply_gone, rule,
+                                         true);
         if (!err) {
             break;
         }
     }
     if (err) {
-        table->rules[rule->slot] = rule;
-        table->n++;
+        link_rule(table, rule);
         return err;
     }
-    table->n_drops -= rule->drop;
+    if (rule->counter) {
+        uint64_t sum[2];
+
+        hits_since(table, rule, rule->counter_base, sum);
+        rule->counter->sum[0] += sum[0];
+        rule->counter->sum[1] += sum[1];
+        rule->counter->rule = NULL;
+    }
+    free_slot(table, rule);
     if (shm) {
         shm->flow_rules = table->n;
         shm->flow_removed++;
@@ -518,13 +513,81 @@ flow_query(struct rte_eth_dev *dev, struct rte_flow *rule,
         }
     }
     extnic_flow_lock(nic->flows);
-    hits(nic->flows, rule->slot, sum);
+    hits_since(nic->flows, rule, rule->base, sum);
     query->hits_set = query->bytes_set = 1;
-    query->hits = sum[0] - rule->base[0];
-    query->bytes = sum[1] - rule->base[1];
+    query->hits = sum[0];
+    query->bytes = sum[1];
     if (query->reset) {
-        memcpy(rule->base, sum, sizeof sum);
+        rule->base[0] += sum[0];
+        rule->base[1] += sum[1];
     }
+    extnic_flow_unlock(nic->flows);
+    return 0;
+}
+
+/* Indirect counters. */
+
+static struct rte_flow_action_handle *
+handle_create(struct rte_eth_dev *dev,
+              const struct rte_flow_indir_action_conf *conf,
+              const struct rte_flow_action *action,
+              struct rte_flow_error *error)
+{
+    struct rte_flow_action_handle *counter;
+
+    (void) dev;
+    (void) conf;
+    if (action->type != RTE_FLOW_ACTION_TYPE_COUNT) {
+        rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
+                           "only COUNT can be indirect");
+        return NULL;
+    }
+    counter = calloc(1, sizeof *counter);
+    if (!counter) {
+        rte_flow_error_set(error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED,
+                           NULL, "out of memory");
+    }
+    return counter;
+}
+
+static int
+handle_destroy(struct rte_eth_dev *dev, struct rte_flow_action_handle *counter,
+               struct rte_flow_error *error)
+{
+    struct extnic_dev *nic = dev->data->dev_private;
+
+    extnic_flow_lock(nic->flows);
+    bool busy = counter->rule != NULL;
+    extnic_flow_unlock(nic->flows);
+    if (busy) {
+        return rte_flow_error_set(error, EBUSY, RTE_FLOW_ERROR_TYPE_HANDLE,
+                                  NULL, "a rule uses the counter");
+    }
+    free(counter);
+    return 0;
+}
+
+static int
+handle_query(struct rte_eth_dev *dev,
+             const struct rte_flow_action_handle *counter, void *data,
+             struct rte_flow_error *error)
+{
+    struct extnic_dev *nic = dev->data->dev_private;
+    struct rte_flow_query_count *query = data;
+    uint64_t sum[2] = { 0, 0 };
+
+    if (query->reset) {
+        return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION,
+                                  NULL, "a shared counter is not reset");
+    }
+    extnic_flow_lock(nic->flows);
+    if (counter->rule) {
+        hits_since(nic->flows, counter->rule, counter->rule->counter_base,
+                   sum);
+    }
+    query->hits_set = query->bytes_set = 1;
+    query->hits = counter->sum[0] + sum[0];
+    query->bytes = counter->sum[1] + sum[1];
     extnic_flow_unlock(nic->flows);
     return 0;
 }
@@ -535,4 +598,7 @@ const struct rte_flow_ops extnic_flow_ops = {
     .destroy = flow_destroy,
     .flush = flow_flush,
     .query = flow_query,
+    .action_handle_create = handle_create,
+    .action_handle_destroy = handle_destroy,
+    .action_handle_query = handle_query,
 };

@@ -8,8 +8,10 @@
  * has it.
  *
  * Items: ETH, VLAN, IPV4, IPV6, TCP, UDP, SCTP, ICMP and VXLAN (outer headers
- * and VNI).  Actions: MARK, RSS, QUEUE, DROP, COUNT, JUMP to group 0, PORT_ID
- * and REPRESENTED_PORT.  The latter two take the packet past the host; as
+ * and VNI).  Actions: MARK, RSS, QUEUE, PASSTHRU (the queue is the indirection
+ * table's), DROP, COUNT, JUMP to group 0, PORT_ID and REPRESENTED_PORT.  COUNT
+ * may be indirect: such a counter outlives the rules that use it, one at a
+ * time.  The latter two take the packet past the host; as
  * nothing is behind the model, that is the same as DROP.  Anything else is
  * refused with ENOTSUP and a message that names it, a full table with ENOSPC.
  *
@@ -39,12 +41,15 @@ struct extnic_flow_table *extnic_flow_table_create(struct extnic_source *,
                                                    const struct extnic_args *);
 void extnic_flow_table_destroy(struct extnic_flow_table *);
 
+/* Number of rules. */
+uint32_t extnic_flow_count(const struct extnic_flow_table *);
+
 /* Number of rules in force whose packets do not reach the host. */
 uint32_t extnic_flow_drops(const struct extnic_flow_table *);
 
 /* Overwrites the codes of the templates that rules direct.  The caller holds
  * the table's mutex through extnic_flow_lock(). */
-void extnic_flow_apply(struct extnic_source *, uint16_t *codes);
+void extnic_flow_apply(struct extnic_source *, uint32_t *codes);
 
 void extnic_flow_lock(struct extnic_flow_table *);
 void extnic_flow_unlock(struct extnic_flow_table *);

@@ -10,11 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
+#include <rte_pause.h>
+
 #include "datapath-hooks/nic-model/extnic-clock.h"
 #include "datapath-hooks/nic-model/extnic-flow.h"
 
 #define WAIT_US 10
 #define WAIT_MAX 10000          /* Times WAIT_US: 100 ms and more. */
+#define WAIT_SPIN 200           /* Looks before the first of them. */
+#define STALL_S 0.2             /* A queue not polled for so long is not. */
 
 /* Gives a published map its first position, one that no queue has claimed,
  * unless another thread does so first.  Returns it. */
@@ -74,15 +79,15 @@ extnic_map_next__(struct extnic_rxq *q, uint64_t *end)
 }
 
 void
-extnic_map_count_drops(struct extnic_rxq *q, const struct extnic_map *map,
+extnic_map_count_drops(struct extnic_rxq *q, const uint32_t *codes,
                        const struct extnic_entry *seq, uint32_t n)
 {
     const struct extnic_template *templates = q->source->traffic->templates;
 
     for (uint32_t i = 0; i < n; i++) {
-        if (map->code[seq[i].template] == EXTNIC_CODE_DROP) {
+        if ((codes[i] & EXTNIC_CODE_MASK) == EXTNIC_CODE_DROP) {
             const struct extnic_template *t = &templates[seq[i].template];
-            uint32_t rule = t->path >> 32;
+            uint32_t rule = codes[i] >> EXTNIC_CODE_BITS;
 
             q->shm->nic_dropped++;
             q->shm->flow_hits++;
@@ -90,6 +95,16 @@ extnic_map_count_drops(struct extnic_rxq *q, const struct extnic_map *map,
             q->rule_hits[rule * 2 + 1] += t->len;
         }
     }
+}
+
+/* Whether nobody polls 'q', as when its port is about to be deleted. */
+static bool
+is_stalled(const struct extnic_rxq *q)
+{
+    uint64_t last = __atomic_load_n(&q->last_poll, __ATOMIC_RELAXED);
+
+    return (int64_t) (rte_rdtsc() - last) > (int64_t) (extnic_clock.hz
+                                                       * STALL_S);
 }
 
 /* Whether every queue uses a map newer than 'v'. */
@@ -100,11 +115,21 @@ all_beyond(const struct extnic_source *source, uint32_t v)
         const struct extnic_rxq *q = source->rxq[i];
 
         if (q && (int32_t) (__atomic_load_n(&q->map, __ATOMIC_ACQUIRE) - v)
-                 <= 0) {
+                 <= 0 && !is_stalled(q)) {
             return false;
         }
     }
     return true;
+}
+
+static void
+pause_or_sleep(int i)
+{
+    if (i < WAIT_SPIN) {
+        rte_pause();
+    } else {
+        usleep(WAIT_US);
+    }
 }
 
 /* Waits until every queue uses a map newer than 'v'. */
@@ -115,9 +140,22 @@ wait_beyond(const struct extnic_source *source, uint32_t v)
         if (all_beyond(source, v)) {
             return true;
         }
-        usleep(WAIT_US);
+        pause_or_sleep(i);
     }
     return !source->started;
+}
+
+/* Waits until the poll of 'q' that may be under way has ended. */
+static void
+wait_poll(const struct extnic_source *source, const struct extnic_rxq *q)
+{
+    uint64_t polls = __atomic_load_n(&q->shm->polls, __ATOMIC_SEQ_CST);
+
+    for (int i = 0; source->started && i < WAIT_MAX && !is_stalled(q)
+                    && __atomic_load_n(&q->shm->polls, __ATOMIC_ACQUIRE)
+                       == polls; i++) {
+        pause_or_sleep(i);
+    }
 }
 
 static void
@@ -214,13 +252,19 @@ extnic_source_set_reta(struct extnic_source *source, const uint8_t *reta)
 int
 extnic_source_update_codes(struct extnic_source *source,
                            void (*cb)(struct extnic_source *,
-                                      uint16_t *codes, void *aux),
-                           void *aux)
+                                      uint32_t *codes, void *aux),
+                           void *aux, bool few)
 {
     size_t size = source->traffic->n_templates * sizeof **source->codes;
     int err = 0;
 
     lock(source);
+    if (few && source->n_rxq == 1 && source->rxq[0]) {
+        cb(source, source->codes[source->cur_codes], aux);
+        unlock(source);
+        wait_poll(source, source->rxq[0]);
+        return 0;
+    }
     uint32_t next = (source->cur_codes + 1) % EXTNIC_N_CODE_ARRAYS;
     if (source->code_map[next]
         && !wait_beyond(source, source->code_map[next])) {
@@ -230,12 +274,16 @@ extnic_source_update_codes(struct extnic_source *source,
         cb(source, source->codes[next], aux);
         err = publish(source, next);
     }
+    uint32_t v = source->head;
     unlock(source);
+    if (!err && few) {
+        wait_beyond(source, v - 1);
+    }
     return err;
 }
 
 static void
-hash_codes(struct extnic_source *source, uint16_t *codes, void *aux)
+hash_codes(struct extnic_source *source, uint32_t *codes, void *aux)
 {
     const struct extnic_traffic *traffic = source->traffic;
     const uint32_t mask = source->args.reta - 1;
@@ -253,7 +301,7 @@ int
 extnic_source_rehash(struct extnic_source *source)
 {
     extnic_flow_lock(source->flows);
-    int err = extnic_source_update_codes(source, hash_codes, NULL);
+    int err = extnic_source_update_codes(source, hash_codes, NULL, false);
     extnic_flow_unlock(source->flows);
     return err;
 }

@@ -37,8 +37,8 @@ extnic_map_idle(struct extnic_rxq *q)
     }
 }
 
-/* Counts the entries that a flow rule drops. */
-void extnic_map_count_drops(struct extnic_rxq *, const struct extnic_map *,
+/* Counts the entries, with these 'codes', that a flow rule drops. */
+void extnic_map_count_drops(struct extnic_rxq *, const uint32_t *codes,
                             const struct extnic_entry *, uint32_t n);
 
 bool extnic_map_init(struct extnic_source *);

@@ -191,6 +191,25 @@ print_flow_table(const struct extnic_shm *shm)
 }
 
 static void
+print_phases(const struct extnic_shm *shm)
+{
+    const char *separator = "";
+
+    printf(",\"phases\":[");
+    for (int i = 0; i < EXTNIC_MAX_PORTS; i++) {
+        const struct extnic_shm_source *s = &shm->source[i];
+
+        for (uint32_t j = 0; s->in_use && j < s->n_phases
+                             && j < EXTNIC_MAX_PHASES; j++) {
+            printf("%s{\"ms\":%u,\"top_share\":%.6f}", separator,
+                   s->phase_ms[j], s->top_share[j]);
+            separator = ",";
+        }
+    }
+    printf("]");
+}
+
+static void
 print_window_queues(const struct extnic_shm *shm, uint32_t id)
 {
     const char *separator = "";
@@ -219,7 +238,7 @@ print_window_queues(const struct extnic_shm *shm, uint32_t id)
 static bool
 print_window(const struct extnic_shm *shm, uint32_t id, const char *separator)
 {
-    uint64_t offered = 0, missed = 0, delivered = 0;
+    uint64_t offered = 0, missed = 0, delivered = 0, dropped = 0, hits = 0;
     uint32_t hist[EXTNIC_WHIST_N] = { 0 };
     uint32_t i = id % EXTNIC_N_WINDOWS, n_rows = shm->rx_rows;
     bool any = false;
@@ -231,6 +250,8 @@ print_window(const struct extnic_shm *shm, uint32_t id, const char *separator)
         any = any || now;
         offered += now ? w->offered : 0;
         missed += now ? w->missed : 0;
+        dropped += now ? w->nic_dropped : 0;
+        hits += now ? w->flow_hits : 0;
     }
     for (uint32_t row = 0; row < shm->tx_rows && row < EXTNIC_N_ROWS; row++) {
         const struct extnic_shm_window_tx *w = &shm->wtx[row][i];
@@ -248,10 +269,11 @@ print_window(const struct extnic_shm *shm, uint32_t id, const char *separator)
 
     double us = 1e6 / shm->hdr.tsc_hz;
     printf("%s{\"t_ms\":%.1f,\"offered\":%"PRIu64",\"missed\":%"PRIu64
+           ",\"nic_dropped\":%"PRIu64",\"flow_hits\":%"PRIu64
            ",\"delivered\":%"PRIu64",\"p50_us\":%.2f,\"p99_us\":%.2f,"
            "\"queues_missed\":[", separator,
-           (double) id * shm->hdr.window_us / 1000, offered, missed,
-           delivered, extnic_whist_quantile(hist, 0.5) * us,
+           (double) id * shm->hdr.window_us / 1000, offered, missed, dropped,
+           hits, delivered, extnic_whist_quantile(hist, 0.5) * us,
            extnic_whist_quantile(hist, 0.99) * us);
     print_window_queues(shm, id);
     printf("]}");
@@ -276,8 +298,27 @@ print_windows(const struct extnic_shm *shm, const struct totals *t)
     printf("]");
 }
 
+/* Middle of each slot that is not empty, microseconds, and its packets. */
+static void
+print_histogram(const struct totals *t, double us)
+{
+    const char *separator = "";
+
+    printf(",\"latency_histogram\":[");
+    for (uint32_t i = 0; i < EXTNIC_HIST_N; i++) {
+        if (t->hist.n[i]) {
+            printf("%s[%.4f,%"PRIu64"]", separator,
+                   extnic_hist_middle__(i, EXTNIC_HIST_BITS) * us,
+                   t->hist.n[i]);
+            separator = ",";
+        }
+    }
+    printf("]");
+}
+
 void
-extnic_report_print(const struct extnic_shm *shm, bool windows)
+extnic_report_print(const struct extnic_shm *shm, bool windows,
+                    bool histogram)
 {
     static struct totals t;
 
@@ -322,7 +363,11 @@ extnic_report_print(const struct extnic_shm *shm, bool windows)
     print_queues(shm);
     print_flow_table(shm);
     if (windows) {
+        print_phases(shm);
         print_windows(shm, &t);
+    }
+    if (histogram) {
+        print_histogram(&t, us);
     }
     printf("}\n");
 }

@@ -21,6 +21,7 @@ bool extnic_report_done(const struct extnic_shm *);
 uint64_t extnic_report_delivered(const struct extnic_shm *);
 
 /* Prints one JSON object and a new-line. */
-void extnic_report_print(const struct extnic_shm *, bool windows);
+void extnic_report_print(const struct extnic_shm *, bool windows,
+                         bool histogram);
 
 #endif /* extnic-report.h */

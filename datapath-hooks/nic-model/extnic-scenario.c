@@ -13,6 +13,7 @@
 #include "datapath-hooks/nic-model/extnic-rng.h"
 
 #define N_CYCLE 16              /* Phases until bursts and onoff repeat. */
+#define N_SHIFTS 4              /* And those of zipf. */
 #define DEFAULT_LEN (1 << 16)
 
 static uint32_t
@@ -77,6 +78,51 @@ zipf_weights(const struct extnic_traffic *traffic,
         weight[i] = weight[j];
         weight[j] = tmp;
     }
+}
+
+/* Exchanges the weights of 'shift_share' of the flows among themselves. */
+static bool
+shift_weights(const struct extnic_traffic *traffic,
+              const struct extnic_args *args, struct extnic_rng *rng,
+              double *weight)
+{
+    uint32_t *chosen = calloc(traffic->n_flows, sizeof *chosen);
+    bool ok = chosen != NULL;
+    uint32_t n = 0;
+
+    for (uint32_t f = 0; ok && f < traffic->n_flows; f++) {
+        if (extnic_rng_double(rng) < args->shift_share) {
+            uint32_t j = extnic_rng_below(rng, n + 1);
+
+            /* Fisher and Yates, inside out. */
+            chosen[n++] = f;
+            if (j < n - 1) {
+                double tmp = weight[f];
+
+                weight[f] = weight[chosen[j]];
+                weight[chosen[j]] = tmp;
+            }
+        }
+    }
+    free(chosen);
+    return ok;
+}
+
+static bool
+build_zipf(struct extnic_traffic *traffic, const struct extnic_args *args,
+           uint32_t len, double *weight)
+{
+    struct extnic_rng rng = { args->seed + 120 };
+    uint32_t n = args->shift_ms ? N_SHIFTS : 1;
+    bool ok = true;
+
+    zipf_weights(traffic, args, weight);
+    for (uint32_t i = 0; ok && i < n; i++) {
+        ok = ((!i || shift_weights(traffic, args, &rng, weight))
+              && extnic_phase_weighted(traffic, weight, len, args->shift_ms,
+                                       1, args->seed + 1 + i));
+    }
+    return ok;
 }
 
 /* First the mice alone, then, for ever, elephants whose buckets all belong
@@ -197,8 +243,8 @@ extnic_scenario_build(struct extnic_traffic *traffic,
             ok = build_onoff(traffic, args, len, weight);
             break;
         case EXTNIC_ZIPF:
-            zipf_weights(traffic, args, weight);
-            /* Fall through. */
+            ok = build_zipf(traffic, args, len, weight);
+            break;
         case EXTNIC_BALANCED:
         case EXTNIC_SKEW:
         case EXTNIC_FLOW_MODEL:

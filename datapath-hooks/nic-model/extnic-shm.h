@@ -29,11 +29,12 @@
 #include "datapath-hooks/nic-model/extnic-hist.h"
 
 #define EXTNIC_SHM_MAGIC UINT64_C(0x31434e5458455653)
-#define EXTNIC_SHM_VERSION 3
+#define EXTNIC_SHM_VERSION 5
 
 #define EXTNIC_MAX_PORTS 4      /* Sources, and sinks, of one page. */
 #define EXTNIC_MAX_QUEUES 64    /* Queues of a port and direction. */
 #define EXTNIC_N_WINDOWS 4096   /* Intervals of history kept. */
+#define EXTNIC_MAX_PHASES 32    /* Of the traffic, that the page tells of. */
 #define EXTNIC_N_ROWS 24        /* Queues of a direction with a history. */
 
 enum extnic_op {
@@ -85,11 +86,17 @@ struct extnic_shm_inject {
     int32_t flow_fail;          /* errno for rte_flow_create(). */
     uint32_t straggler_us;      /* Delay of a RETA write's effect. */
     uint32_t link_down;
+    uint32_t rx_stall;          /* Receive bursts give nothing; an echo
+                                 * swallows packets. */
+    uint32_t rx_hang;           /* Receive bursts do not return. */
+    uint32_t echo_us;           /* Time that an echo takes; 0: its own. */
+    uint32_t echo_loss;         /* Packets of 1000 that it loses. */
 } EXTNIC_LINE;
 
 struct extnic_shm_window_rx {
     uint32_t id;                /* Interval number + 1. */
     uint32_t offered, missed, received;
+    uint32_t nic_dropped, flow_hits;
 };
 
 struct extnic_shm_window_tx {
@@ -147,6 +154,13 @@ struct extnic_shm_source {
     double rate;                /* Mpps now asked for. */
     uint64_t reta_updates;
     uint64_t reta_rejected;
+    /* Phases of the traffic: how long each lasts (0: for ever), and the share
+     * of its packets that the 'flow_max' flows with most of them have, which
+     * is the most that a flow table can take. */
+    uint32_t n_phases;
+    uint32_t phase_ms[EXTNIC_MAX_PHASES];
+    float top_share[EXTNIC_MAX_PHASES];
+
     uint32_t flow_rules, flow_max;
     uint64_t flow_inserted, flow_removed, flow_rejected;
     struct extnic_shm_rxq rxq[EXTNIC_MAX_QUEUES];

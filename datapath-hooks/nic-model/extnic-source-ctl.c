@@ -111,6 +111,41 @@ register_fields(struct extnic_source *source, char *error, size_t size)
     return true;
 }
 
+static int
+descending(const void *a_, const void *b_)
+{
+    const uint32_t *a = a_, *b = b_;
+
+    return *a > *b ? -1 : *a < *b;
+}
+
+/* Notes what the best rules could do. */
+static void
+note_phases(const struct extnic_source *source)
+{
+    const struct extnic_traffic *traffic = source->traffic;
+    struct extnic_shm_source *shm = source->shm;
+    uint32_t *n = calloc(traffic->n_flows, sizeof *n);
+
+    shm->n_phases = 0;
+    for (uint32_t i = 0; n && i < traffic->n_phases && i < EXTNIC_MAX_PHASES;
+         i++) {
+        const struct extnic_phase *phase = &traffic->phases[i];
+        uint64_t sum = 0;
+
+        memcpy(n, phase->per_loop, traffic->n_flows * sizeof *n);
+        qsort(n, traffic->n_flows, sizeof *n, descending);
+        for (uint32_t f = 0; f < traffic->n_flows && f < source->args.flow_max;
+             f++) {
+            sum += n[f];
+        }
+        shm->phase_ms[i] = phase->ms;
+        shm->top_share[i] = (double) sum / phase->len;
+        shm->n_phases = i + 1;
+    }
+    free(n);
+}
+
 int
 extnic_source_init(struct extnic_source *source,
                    const struct extnic_args *args, struct extnic_link *link,
@@ -158,6 +193,7 @@ extnic_source_init(struct extnic_source *source,
     shm->rate = args->rate;
     shm->flow_max = args->flow_max;
     snprintf(shm->scenario, sizeof shm->scenario, "%s", args->scenario_name);
+    note_phases(source);
     return 0;
 }
 

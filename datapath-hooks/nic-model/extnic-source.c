@@ -36,7 +36,7 @@ new_epoch(struct extnic_rxq *q, uint32_t epoch)
     memset(shm, 0, sizeof *shm);
     shm->row = row;
     shm->offered = shm->depth = q->tail - q->head;
-    q->w_missed = q->w_received = 0;
+    q->w_missed = q->w_received = q->w_dropped = q->w_hits = 0;
     q->w_offered = shm->offered;
     q->epoch = epoch;
     q->tag = EXTNIC_TAG(q->source->slot, epoch, 0);
@@ -66,15 +66,23 @@ scan_chunk(struct extnic_rxq *q, const struct extnic_map *map, uint32_t n)
     const struct extnic_traffic *traffic = q->source->traffic;
     const struct extnic_phase *phase = &traffic->phases[q->at.phase];
     const struct extnic_entry *seq = &phase->seq[q->at.idx];
-    const uint16_t *code = map->code;
+    const uint32_t *code = map->code;
+    uint32_t codes[SCAN_CHUNK];
     uint16_t take[SCAN_CHUNK];
     uint32_t n_take = 0;
     uint8_t id = q->id;
+    bool drops = id == 0 && extnic_flow_drops(q->source->flows);
 
     /* Whether an entry is ours is a coin toss: no branch on it. */
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n && !drops; i++) {
         take[n_take] = i;
-        n_take += map->queue[code[seq[i].template]] == id;
+        n_take += map->queue[code[seq[i].template] & EXTNIC_CODE_MASK] == id;
+    }
+    /* Looked at once: a rule may come or go meanwhile. */
+    for (uint32_t i = 0; i < n && drops; i++) {
+        codes[i] = __atomic_load_n(&code[seq[i].template], __ATOMIC_RELAXED);
+        take[n_take] = i;
+        n_take += map->queue[codes[i] & EXTNIC_CODE_MASK] == id;
     }
 
     uint32_t room = q->n_desc - (q->tail - q->head);
@@ -89,8 +97,8 @@ scan_chunk(struct extnic_rxq *q, const struct extnic_map *map, uint32_t n)
     }
     q->shm->offered += n_take;
     q->shm->missed += n_take - n_push;
-    if (id == 0 && extnic_flow_drops(q->source->flows)) {
-        extnic_map_count_drops(q, map, seq, n);
+    if (drops) {
+        extnic_map_count_drops(q, codes, seq, n);
     }
 }
 
@@ -141,10 +149,14 @@ roll_window(struct extnic_rxq *q, double clock)
         w->offered = shm->offered - q->w_offered;
         w->missed = shm->missed - q->w_missed;
         w->received = shm->received - q->w_received;
+        w->nic_dropped = shm->nic_dropped - q->w_dropped;
+        w->flow_hits = shm->flow_hits - q->w_hits;
     }
     q->w_offered = shm->offered;
     q->w_missed = shm->missed;
     q->w_received = shm->received;
+    q->w_dropped = shm->nic_dropped;
+    q->w_hits = shm->flow_hits;
     q->window_id = id;
     q->window_end = (id + UINT64_C(1)) * len;
 }
@@ -247,10 +259,17 @@ extnic_source_rx_burst(void *q_, struct rte_mbuf **pkts, uint16_t n)
     struct extnic_rxq *q = q_;
     uint64_t now = rte_rdtsc();
 
+    while (__builtin_expect(*(volatile uint32_t *)
+                            &q->source->link->shm->inject.rx_hang, 0)) {
+        rte_delay_us_sleep(1000);
+        now = rte_rdtsc();
+    }
     extnic_clock_tick(now);
     extnic_thread.polls = true;
     q->shm->polls++;
-    if (!refresh(q, now)) {
+    __atomic_store_n(&q->last_poll, now, __ATOMIC_RELAXED);
+    if (!refresh(q, now)
+        || __builtin_expect(q->source->link->shm->inject.rx_stall, 0)) {
         return 0;
     }
 
@@ -290,11 +309,34 @@ extnic_source_rx_burst(void *q_, struct rte_mbuf **pkts, uint16_t n)
     return n_rx;
 }
 
+/* Packets in the ring when it was polled last, and about as many as must have
+ * arrived since. */
+static uint32_t
+estimate_rx_count(const struct extnic_rxq *q)
+{
+    const struct extnic_shm *shm = q->source->link->shm;
+    double count = q->shm->depth;
+    uint64_t last = __atomic_load_n(&q->last_poll, __ATOMIC_RELAXED);
+    int64_t since = rte_rdtsc() - last;
+
+    if (last && since > 0 && shm->hdr.state == EXTNIC_RUNNING
+        && !q->shm->ended) {
+        count += (since * 1e6 / shm->hdr.tsc_hz
+                  * q->source->shm->rate / q->source->n_rxq);
+    }
+    return count < q->n_desc ? count : q->n_desc;
+}
+
+/* As a NIC's descriptor rings, which any thread may look at.  The rings of the
+ * model are filled by the thread that polls them. */
 uint32_t
 extnic_source_rx_count(void *q_)
 {
     struct extnic_rxq *q = q_;
 
+    if (!extnic_thread.polls) {
+        return estimate_rx_count(q);
+    }
     refresh(q, rte_rdtsc());
     return q->tail - q->head;
 }

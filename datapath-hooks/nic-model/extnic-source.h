@@ -49,6 +49,10 @@
 #define EXTNIC_CODE_QUEUE EXTNIC_MAX_RETA      /* + queue: a rule's queue. */
 #define EXTNIC_CODE_DROP (EXTNIC_CODE_QUEUE + EXTNIC_MAX_QUEUES)
 #define EXTNIC_N_CODES (EXTNIC_CODE_DROP + 1)
+
+/* Codes are 32 bits: above these, the rule that drops, + 1. */
+#define EXTNIC_CODE_BITS 12
+#define EXTNIC_CODE_MASK ((1u << EXTNIC_CODE_BITS) - 1)
 #define EXTNIC_QUEUE_DROP 255                   /* Queue 0 counts them. */
 
 #define EXTNIC_N_MAPS 256
@@ -61,7 +65,7 @@ struct rte_mempool;
 struct extnic_map {
     uint64_t start;             /* First position, or EXTNIC_PENDING. */
     uint64_t delay;             /* Positions to wait in addition. */
-    const uint16_t *code;       /* [n_templates] */
+    const uint32_t *code;       /* [n_templates] */
     uint8_t queue[EXTNIC_N_CODES];
 };
 
@@ -142,12 +146,13 @@ struct extnic_rxq {
     uint64_t rearm;             /* First word of a fresh mbuf. */
     uint32_t tag;               /* Of the epoch. */
     uint64_t *rule_hits;        /* Packets, bytes of rule i at 2 * i. */
+    uint64_t last_poll;         /* TSC; other threads read it. */
 
     /* History. */
     struct extnic_shm_window_rx *windows;
     uint64_t window_end;        /* Clock. */
     uint32_t window_id;
-    uint64_t w_offered, w_missed, w_received;
+    uint64_t w_offered, w_missed, w_received, w_dropped, w_hits;
 
     uint64_t claim EXTNIC_LINE; /* No position from here was scanned. */
     uint32_t map;
@@ -170,7 +175,7 @@ struct extnic_source {
 
     uint32_t head EXTNIC_LINE;  /* Newest map. */
     struct extnic_map *maps;    /* [EXTNIC_N_MAPS] */
-    uint16_t *codes[EXTNIC_N_CODE_ARRAYS];
+    uint32_t *codes[EXTNIC_N_CODE_ARRAYS];
     uint32_t code_map[EXTNIC_N_CODE_ARRAYS]; /* Last map that used it. */
     uint32_t cur_codes;
     uint32_t ctl_lock;
@@ -204,11 +209,14 @@ int extnic_source_rehash(struct extnic_source *);
 int extnic_source_set_rss(struct extnic_source *, const uint8_t *key,
                           uint64_t rss_hf);
 
-/* Runs 'cb' on a copy of the codes and publishes the result. */
+/* Runs 'cb' on a copy of the codes and publishes the result.  With 'few', 'cb'
+ * changes no more than a few codes by atomic stores, and where there is one
+ * queue it works on the codes in force.  When this returns no queue takes a
+ * packet by the old codes any more, unless it has long not been polled. */
 int extnic_source_update_codes(struct extnic_source *,
                                void (*cb)(struct extnic_source *,
-                                          uint16_t *codes, void *aux),
-                               void *aux);
+                                          uint32_t *codes, void *aux),
+                               void *aux, bool few);
 
 /* A command of the tool; called by extnic_link_command__(). */
 int extnic_source_command(struct extnic_source *,

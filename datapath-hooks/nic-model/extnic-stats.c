@@ -42,6 +42,10 @@ extnic_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats)
 {
     const struct extnic_dev *nic = dev->data->dev_private;
 
+    if (nic->echo) {
+        extnic_echo_stats(nic->echo, stats);
+        return 0;
+    }
     for (int i = 0; nic->source && i < EXTNIC_MAX_QUEUES; i++) {
         if (nic->source->rxq[i]) {
             add_rxq(stats, nic->source->rxq[i], i);

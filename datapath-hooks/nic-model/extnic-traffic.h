@@ -32,14 +32,17 @@ struct extnic_template {
     uint8_t head[EXTNIC_HEAD];
     uint32_t hash;              /* RSS hash under the port's key. */
     uint32_t flow;
-    uint64_t path;              /* MARK in bits 0-31, rule + 1 in 32-63. */
+    uint64_t path;              /* If it reaches the host by a rule: MARK in
+                                 * bits 0-31, rule + 1 in 32-63. */
     uint32_t packet_type;       /* RTE_PTYPE_*; set by the source. */
     uint16_t len;
     uint8_t rss_ok;             /* The hash counts for this packet type. */
     uint8_t l4;                 /* IPPROTO_*, 0 if none. */
     uint64_t ol_flags;          /* RTE_MBUF_F_RX_*; set by the source. */
     const uint8_t *tail;        /* Bytes after 'head', or null: anything. */
-    uint64_t pad[3];
+    uint32_t rule;              /* Table slot + 1 of the rule it hits, or 0. */
+    uint32_t pad1;
+    uint64_t pad[2];
 } __attribute__((aligned(64)));
 
 struct extnic_entry {

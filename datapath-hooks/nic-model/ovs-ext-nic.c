@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "datapath-hooks/nic-model/extnic-rates.h"
 #include "datapath-hooks/nic-model/extnic-report.h"
 #include "datapath-hooks/nic-model/extnic-shm.h"
 
@@ -29,7 +30,8 @@ struct options {
     double rate;                /* Mpps, 0: the port's own. */
     double packets, ms;
     double timeout;
-    bool windows;
+    double step_us;
+    bool windows, histogram;
     int n_args;
     char **args;
 };
@@ -61,11 +63,15 @@ where FILE is the 'stat' argument of the ports.\n\
   reset FILE           zero all counters\n\
   rate FILE MPPS       change the offered rate\n\
   inject FILE KEY=VAL  faults: reta_fail=ERRNO flow_fail=ERRNO\n\
-                       straggler_us=US link=0|1\n\
+                       straggler_us=US link=0|1 rx_stall=0|1 rx_hang=0|1\n\
+                       echo_us=US echo_loss=N (of 1000)\n\
   wait FILE [--timeout S]\n\
                        wait until traffic ended and queues are empty\n\
-  stat FILE [--windows]\n\
+  stat FILE [--windows] [--histogram]\n\
                        print the counters as JSON\n\
+  rates ARGUMENTS [--rate MPPS] [--ms MS] [--step-us US]\n\
+                       print what a source with these device arguments\n\
+                       would offer, for ovs-ext-train --rates\n\
   -h, --help           this text\n\
   -V, --version        version\n");
 }
@@ -222,6 +228,14 @@ cmd_inject(struct extnic_shm *shm, int fd, const struct options *o)
         shm->inject.straggler_us = parse_number(o->args[2], value, 0, 1e6);
     } else if (!strcmp(o->args[2], "link")) {
         shm->inject.link_down = !parse_number(o->args[2], value, 0, 1);
+    } else if (!strcmp(o->args[2], "rx_hang")) {
+        shm->inject.rx_hang = parse_number(o->args[2], value, 0, 1);
+    } else if (!strcmp(o->args[2], "rx_stall")) {
+        shm->inject.rx_stall = parse_number(o->args[2], value, 0, 1);
+    } else if (!strcmp(o->args[2], "echo_us")) {
+        shm->inject.echo_us = parse_number(o->args[2], value, 0, 1e6);
+    } else if (!strcmp(o->args[2], "echo_loss")) {
+        shm->inject.echo_loss = parse_number(o->args[2], value, 0, 1000);
     } else {
         fatal("inject: unknown key '%s'", o->args[2]);
     }
@@ -255,7 +269,20 @@ static void
 cmd_stat(struct extnic_shm *shm, int fd, const struct options *o)
 {
     (void) fd;
-    extnic_report_print(shm, o->windows);
+    extnic_report_print(shm, o->windows, o->histogram);
+}
+
+static int
+cmd_rates(const struct options *o)
+{
+    char error[512];
+
+    if (!extnic_rates_print(o->args[1], o->rate, (o->ms ? o->ms : 1000) / 1e3,
+                            (o->step_us ? o->step_us : 1000) / 1e6, error,
+                            sizeof error)) {
+        fatal("rates: %s", error);
+    }
+    return 0;
 }
 
 static const struct {
@@ -280,7 +307,9 @@ parse_options(int argc, char *argv[], struct options *o)
         { "packets", required_argument, NULL, 'p' },
         { "ms", required_argument, NULL, 'm' },
         { "timeout", required_argument, NULL, 't' },
+        { "step-us", required_argument, NULL, 's' },
         { "windows", no_argument, NULL, 'w' },
+        { "histogram", no_argument, NULL, 'g' },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' },
         { NULL, 0, NULL, 0 },
@@ -301,8 +330,14 @@ parse_options(int argc, char *argv[], struct options *o)
         case 't':
             o->timeout = parse_number("--timeout", optarg, 0, 1e9);
             break;
+        case 's':
+            o->step_us = parse_number("--step-us", optarg, 10, 1e6);
+            break;
         case 'w':
             o->windows = true;
+            break;
+        case 'g':
+            o->histogram = true;
             break;
         case 'h':
             usage();
@@ -327,6 +362,9 @@ main(int argc, char *argv[])
     parse_options(argc, argv, &o);
     if (!o.n_args) {
         fatal("missing command; use --help for help");
+    }
+    if (!strcmp(o.args[0], "rates") && o.n_args == 2) {
+        return cmd_rates(&o);
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(o.args[0], commands[i].name)) {

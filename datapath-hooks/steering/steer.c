@@ -2,9 +2,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Steering in the daemon's main thread: configuration comes in by the hooks
- * on dpif_set_config() and dpif_port_set_config(), which ovs-vswitchd calls
- * whenever the database changes. */
+/* Steering in the daemon's main thread: configuration comes in by
+ * steer_dpif_config() and steer_port_config(), from ext-vswitchd.c, whenever
+ * the database changes. */
 
 #include <config.h>
 
@@ -23,14 +23,6 @@ static struct steer_settings settings;
 
 /* Set to make steer_run() apply 'settings'. */
 static bool settings_changed;
-
-static bool
-steer_is_netdev_datapath(const struct dpif *dpif)
-{
-    const char *type = dpif_type(dpif);
-
-    return !strcmp(type, "netdev") || !strcmp(type, "dummy");
-}
 
 /* Packet-path hooks are set. */
 static bool hooks_on;
@@ -62,12 +54,9 @@ steer_hooks_set(bool on)
     steer_ports_set_virtual(on ? settings.n_pmds : 0);
 }
 
-static void
+void
 steer_dpif_config(struct dpif *dpif, const struct smap *cfg)
 {
-    if (!steer_is_netdev_datapath(dpif)) {
-        return;
-    }
     steer_warm_set_dpif(dpif);
     if (steer_settings_parse(&settings, cfg) || settings_changed) {
         settings_changed = false;
@@ -75,19 +64,12 @@ steer_dpif_config(struct dpif *dpif, const struct smap *cfg)
     }
 }
 
-static void
-steer_port_config(struct dpif *dpif, odp_port_t port_no,
+void
+steer_port_config(const char *name, odp_port_t port_no,
                   const struct smap *cfg)
 {
-    struct dpif_port dpif_port;
-
-    if (!steer_is_netdev_datapath(dpif)
-        || dpif_port_query_by_number(dpif, port_no, &dpif_port)) {
-        return;
-    }
-    steer_port_configure(dpif_port.name, port_no,
+    steer_port_configure(name, port_no,
                          smap_get_def(cfg, "ext-steering", "on"));
-    dpif_port_destroy(&dpif_port);
 }
 
 void
@@ -100,12 +82,8 @@ steer_init(void)
     steer_agent_init();
     steer_show_init();
 
-    EXT_HOOK_SET(rxq_open, steer_rxq_open);
-    EXT_HOOK_SET(rxq_close, steer_rxq_close);
     EXT_HOOK_SET(n_rxq, steer_n_rxq);
     EXT_HOOK_SET(rxq_owned, steer_rxq_owned);
-    EXT_HOOK_SET(dpif_config, steer_dpif_config);
-    EXT_HOOK_SET(port_config, steer_port_config);
     EXT_HOOK_SET(dpif_close, steer_warm_forget_dpif);
 }
 

@@ -11,10 +11,35 @@
  * init/run/wait/exit rhythm.  Without configuration steer_run() does nothing
  * and no packet-path hook is set. */
 
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "openvswitch/types.h"
+
+struct dpif;
+struct netdev;
+struct smap;
+
 void steer_init(void);
 void steer_run(void);
 void steer_wait(void);
 void steer_exit(void);
+
+/* Take in other_config of the Open_vSwitch table, for a userspace datapath,
+ * and of one of its ports. */
+void steer_dpif_config(struct dpif *, const struct smap *);
+void steer_port_config(const char *name, odp_port_t, const struct smap *);
+
+/* Returns true if steering moves traffic of 'netdev' by its redirection table,
+ * or may: what else sends packets to queues must not go against that.  Any
+ * thread. */
+bool steer_moves_reta(const struct netdev *);
+
+/* Finds the 'n'th NIC of which PMD core 'core' polls a queue, from 0, as far as
+ * steering knows: it does while it is in any mode but off.  Stores the name of
+ * the netdev and the first such queue of it.  Any thread. */
+bool steer_queue_of_core(unsigned int core, unsigned int n, char *netdev,
+                         size_t size, unsigned int *queue);
 
 /* Changes a setting by hand until the database says otherwise.  Returns null
  * or an error that the caller must free(). */

@@ -1,0 +1,356 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Instructions become real, or the reason why not. */
+
+#include <config.h>
+
+#include "datapath-hooks/affinity/aff-agent.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "datapath-hooks/affinity/redirect.h"
+#include "datapath-hooks/steering/steer.h"
+#include "openvswitch/vlog.h"
+#include "timeval.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(aff_apply);
+
+/* For so long after an accelerator failed, traffic uses the flows that are
+ * there, by the bypass; then it goes back to flows of its own. */
+enum { BYPASS_MS = 5000 };
+
+struct ovs_mutex aff_mutex = OVS_MUTEX_INITIALIZER;
+struct aff_item *aff_items OVS_GUARDED_BY(aff_mutex);
+size_t aff_n_items OVS_GUARDED_BY(aff_mutex);
+
+/* The rules as last given to the redirection.  Agent thread. */
+static struct redirect_rule *rules;
+static size_t n_rules;
+
+static int
+compare(const struct db_instruction *a, const struct db_instruction *b)
+{
+    int diff = strcmp(a->network, b->network);
+
+    return diff ? diff : (int) a->class - (int) b->class;
+}
+
+void
+aff_apply_set(const struct db_instruction *instructions, size_t n,
+              bool by_hand)
+{
+    struct aff_item *items;
+    size_t old = 0;
+
+    n = MIN(n, AFF_MAX_INSTRUCTIONS);
+    items = xcalloc(MAX(n, 1), sizeof *items);
+    ovs_mutex_lock(&aff_mutex);
+    for (size_t i = 0; i < n; i++) {
+        struct aff_item *item = &items[i];
+
+        while (old < aff_n_items
+               && compare(&aff_items[old].instruction, &instructions[i]) < 0) {
+            old++;
+        }
+        if (old < aff_n_items
+            && !compare(&aff_items[old].instruction, &instructions[i])) {
+            *item = aff_items[old];
+            if (strcmp(item->instruction.resource,
+                       instructions[i].resource)) {
+                item->failed_at = 0;
+            }
+        } else {
+            item->since = time_wall_msec();
+        }
+        item->instruction = instructions[i];
+        item->by_hand = by_hand;
+    }
+    free(aff_items);
+    aff_items = items;
+    aff_n_items = n;
+    ovs_mutex_unlock(&aff_mutex);
+}
+
+static const struct hrm_resource *
+find_resource(const struct hrm_resource *resources, size_t n,
+              const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(resources[i].name, name)) {
+            return &resources[i];
+        }
+    }
+    return NULL;
+}
+
+/* Returns true if 'r' is a queue of the same port as 'other'. */
+static bool
+same_port(const struct hrm_resource *r, const struct hrm_resource *other)
+{
+    const char *slash = strrchr(r->name, '/');
+
+    return (other->kind == HRM_NIC_QUEUE && slash
+            && !strncmp(r->name, other->name, slash + 1 - r->name));
+}
+
+/* Returns true if traffic can be given to PMD core 'r'. */
+static bool
+core_has_queue(const struct hrm_resource *r)
+{
+    char netdev[HRM_NAME_LEN];
+    unsigned int core, queue;
+
+    return (ovs_scan(r->name, "pmd/%u", &core)
+            && steer_queue_of_core(core, 0, netdev, sizeof netdev, &queue));
+}
+
+/* Corrects states in 'resources' by what this host can steer.  A port with one
+ * queue leaves no choice, so that queue is nobody's to give; a PMD core takes
+ * traffic by a queue of its own. */
+void
+aff_apply_correct(struct hrm_resource *resources, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct hrm_resource *r = &resources[i];
+        /* They are ordered by name. */
+        bool alone = (r->kind == HRM_NIC_QUEUE
+                      && !(i && same_port(r, &resources[i - 1]))
+                      && !(i + 1 < n && same_port(r, &resources[i + 1])));
+
+        if (r->state == HRM_UNAVAILABLE) {
+            continue;
+        } else if (alone) {
+            r->state = HRM_UNMANAGED;
+            ovs_strlcpy(r->reason, "the only queue of its port",
+                        sizeof r->reason);
+        } else if (r->kind == HRM_PMD_CORE && !core_has_queue(r)) {
+            r->state = HRM_UNMANAGED;
+            ovs_strlcpy(r->reason, "polls no queue of a NIC that ext-steering "
+                        "watches", sizeof r->reason);
+        }
+    }
+}
+
+/* Notes the outcome for 'item'. */
+static void OVS_PRINTF_FORMAT(3, 4)
+settle(struct aff_item *item, bool applied, const char *format, ...)
+{
+    char reason[AFF_REASON_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    if (applied != item->applied || strcmp(reason, item->reason)) {
+        item->applied = applied;
+        item->since = time_wall_msec();
+        ovs_strlcpy(item->reason, reason, sizeof item->reason);
+        VLOG_INFO("%s %s -> %s: %s%s", item->instruction.network,
+                  tp_class_to_string(item->instruction.class),
+                  item->instruction.resource[0]
+                  ? item->instruction.resource : "direct",
+                  applied ? "" : "not applied, ", reason);
+    }
+}
+
+/* Has packets of 'item' go through an accelerator. */
+static void
+apply_port(struct aff_item *item, const struct aff_host_key *key,
+           const char *name, const struct hrm_resource *r, long long int now)
+{
+    struct redirect_rule *rule;
+    const char *reason;
+    odp_port_t port;
+    bool alive;
+
+    if (!redirect_find_accelerator(name, &port)) {
+        settle(item, false, "%s is no accelerator port here", name);
+        return;
+    } else if (!redirect_is_ready()) {
+        settle(item, false, "the datapath is being made ready");
+        return;
+    }
+    alive = aff_watch_is_alive(name, &reason);
+    if (alive && r && r->state == HRM_UNAVAILABLE) {
+        alive = false;
+        reason = r->reason[0] ? r->reason : "it is unavailable";
+    }
+    if (alive) {
+        item->failed_at = 0;
+    } else if (!item->failed_at) {
+        item->failed_at = now;
+    }
+    if (alive || (now - item->failed_at < BYPASS_MS
+                  && (item->applied || item->packets))) {
+        rule = &rules[n_rules++];
+        rule->key = *key;
+        rule->port = port;
+        rule->bypass = !alive;
+    }
+    settle(item, alive, alive ? "through port %s" : "direct way: %s",
+           alive ? name : reason);
+}
+
+static void
+apply_queue(struct aff_item *item, const struct aff_host_key *key,
+            const char *netdev, unsigned int queue)
+{
+    char reason[AFF_REASON_MAX];
+    bool ok = aff_queue_want(key, netdev, queue, reason);
+
+    settle(item, ok, "%s", reason);
+}
+
+/* Has packets of 'item' received by PMD core 'core': on each NIC, by a queue
+ * that steering has seen that core poll. */
+static void
+apply_core(struct aff_item *item, const struct aff_host_key *key,
+           unsigned int core)
+{
+    char netdev[HRM_NAME_LEN], reason[AFF_REASON_MAX];
+    unsigned int n, queue;
+    bool ok = false;
+
+    for (n = 0; steer_queue_of_core(core, n, netdev, sizeof netdev, &queue);
+         n++) {
+        ok |= aff_queue_want(key, netdev, queue, reason);
+    }
+    if (n) {
+        settle(item, ok, "%s", reason);
+    } else {
+        settle(item, false, "no queue of a NIC is known to be polled by core "
+               "%u (ext-steering tells, in any mode but off)", core);
+    }
+}
+
+static void
+apply_item(struct aff_item *item, const struct hrm_resource *resources,
+           size_t n, long long int now)
+{
+    const char *name = item->instruction.resource;
+    const struct hrm_resource *r = find_resource(resources, n, name);
+    struct aff_host_key key;
+    char netdev[HRM_NAME_LEN];
+    unsigned int number;
+    int end = 0;
+
+    if (!name[0]) {
+        settle(item, true, "direct way");
+    } else if (!aff_host_key_make(&key, item->instruction.network,
+                                  item->instruction.class)) {
+        settle(item, false, "the datapath cannot tell network %s",
+               item->instruction.network);
+    } else if (!strncmp(name, "port/", 5)) {
+        apply_port(item, &key, name + 5, r, now);
+    } else if (!r) {
+        settle(item, false, "there is no %s here", name);
+    } else if (r->state == HRM_UNAVAILABLE || r->state == HRM_UNMANAGED) {
+        settle(item, false, "%s is %s%s%s", name,
+               hrm_state_to_string(r->state),
+               r->reason[0] ? ": " : "", r->reason);
+    } else if (ovs_scan(name, "rxq/%63[^/]/%u%n", netdev, &number, &end)
+               && !name[end]) {
+        apply_queue(item, &key, netdev, number);
+    } else if (ovs_scan(name, "pmd/%u%n", &number, &end) && !name[end]) {
+        apply_core(item, &key, number);
+    } else if (r->kind == HRM_FLOW_TABLE) {
+        settle(item, false, "what a flow table holds is up to ext-offload");
+    } else {
+        settle(item, false, "packets cannot be sent to a %s",
+               hrm_kind_to_string(r->kind));
+    }
+}
+
+static bool
+rules_equal(const struct redirect_rule *a, const struct redirect_rule *b,
+            size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!aff_host_key_equal(&a[i].key, &b[i].key)
+            || a[i].port != b[i].port || a[i].bypass != b[i].bypass) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void
+aff_apply_run(const struct hrm_resource *resources, size_t n,
+              long long int now)
+{
+    struct redirect_rule *old_rules = rules;
+    size_t old_n = n_rules;
+
+    ovs_mutex_lock(&aff_mutex);
+    rules = xcalloc(MAX(aff_n_items, 1), sizeof *rules);
+    n_rules = 0;
+    aff_queue_begin();
+    for (size_t i = 0; i < aff_n_items; i++) {
+        apply_item(&aff_items[i], resources, n, now);
+    }
+    aff_queue_end();
+    if (n_rules != old_n || !rules_equal(rules, old_rules, n_rules)) {
+        redirect_set_rules(rules, n_rules);
+    }
+    free(old_rules);
+
+    for (size_t i = 0; i < aff_n_items; i++) {
+        struct aff_item *item = &aff_items[i];
+        struct aff_host_key key;
+
+        if (aff_host_key_make(&key, item->instruction.network,
+                              item->instruction.class)) {
+            item->packets = redirect_packets(&key);
+        }
+    }
+    ovs_mutex_unlock(&aff_mutex);
+}
+
+void
+aff_apply_stop(void)
+{
+    aff_apply_set(NULL, 0, false);
+    aff_apply_run(NULL, 0, time_msec());
+}
+
+size_t
+aff_apply_reports(const struct hrm_resource *resources, size_t n,
+                  struct db_report **reports)
+{
+    size_t n_reports = 0;
+
+    ovs_mutex_lock(&aff_mutex);
+    *reports = xcalloc(MAX(aff_n_items, 1), sizeof **reports);
+    for (size_t i = 0; i < aff_n_items; i++) {
+        const struct aff_item *item = &aff_items[i];
+        const struct db_instruction *in = &item->instruction;
+        const struct hrm_resource *r;
+        struct db_report *report;
+        double loss, pps;
+
+        r = find_resource(resources, n, in->resource);
+        if (!item->applied || !r) {
+            continue;
+        }
+        report = &(*reports)[n_reports++];
+        ovs_strlcpy(report->network, in->network, sizeof report->network);
+        report->class = in->class;
+        ovs_strlcpy(report->resource, in->resource, sizeof report->resource);
+        report->latency_us = r->m.latency_us;
+        report->loss = r->m.error_rate;
+        report->throughput = r->m.throughput;
+        report->generation = in->generation;
+        if (r->kind == HRM_PORT && !strncmp(in->resource, "port/", 5)
+            && aff_watch_get(in->resource + 5, &loss, &pps)) {
+            report->loss = loss;
+            report->throughput = pps;
+        }
+    }
+    ovs_mutex_unlock(&aff_mutex);
+    return n_reports;
+}

@@ -1,0 +1,138 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#ifndef REDIRECT_IMPL_H
+#define REDIRECT_IMPL_H 1
+
+/* What the files of the redirection share.  See redirect.h. */
+
+#include "datapath-hooks/affinity/redirect.h"
+#include "datapath-hooks/ext-hooks.h"
+#include "dpif.h"
+#include "flow.h"
+#include "openvswitch/hmap.h"
+#include "openvswitch/list.h"
+#include "ovs-atomic.h"
+#include "ovs-rcu.h"
+#include "ovs-thread.h"
+
+/* Bits of a packet's skb_priority. */
+#define REDIRECT_MARK (UINT32_C(1) << 31)       /* Has been served. */
+#define REDIRECT_ARRIVED (UINT32_C(1) << 30)    /* On its way to 'pop', with
+                                                 * its context below. */
+#define REDIRECT_ID_MASK UINT32_C(0xfff)
+
+/* VLAN ID of probes, the ID of no context. */
+#define REDIRECT_PROBE_ID 0xfff
+
+/* The last word of a ufid. */
+enum redirect_kind {
+    REDIRECT_UNKNOWN,           /* Not installed by us. */
+    REDIRECT_OURS,
+    REDIRECT_SERVED,
+    REDIRECT_DIRECT             /* u32[2] has the profile's hash, or 0. */
+};
+
+/* Identity of a context: everything the outward flow matches. */
+struct redirect_ctx_key {
+    odp_port_t accel;
+    odp_port_t in_port;
+    uint32_t skb_priority;
+    uint32_t pkt_mark;
+    ovs_be16 dl_type;
+    ovs_be16 vlan_tci;
+    uint8_t nw_proto;
+    uint8_t pad[3];
+    struct flow_tnl tunnel;     /* Masked; zero if none. */
+};
+
+enum redirect_ctx_state {
+    REDIRECT_CTX_IDLE,          /* No rule (any more): packets come back. */
+    REDIRECT_CTX_ON,
+    REDIRECT_CTX_BYPASS,
+    REDIRECT_CTX_DEAD           /* Flows deleted, to be freed. */
+};
+
+#define REDIRECT_CTX_PMDS 32
+
+struct redirect_ctx {
+    /* Constant. */
+    uint16_t id;
+    uint32_t generation;
+    struct redirect_ctx_key key;
+    struct aff_host_key profile;
+    bool has_tunnel;
+    struct flow_tnl tunnel;     /* As in the first packet's metadata. */
+
+    /* PMD threads set, agent clears. */
+    atomic_bool seen;
+
+    /* Under 'redirect_mutex'. */
+    struct hmap_node node;      /* In 'redirect_contexts', by 'key'. */
+    enum redirect_ctx_state state;
+    long long int last_seen;    /* ms */
+    long long int purge_until;  /* Delete the outward flow until then, ms. */
+    uint64_t base;              /* Packets of outward flows deleted... */
+    uint64_t live;              /* ...and of present ones, as last read. */
+    unsigned int pmds[REDIRECT_CTX_PMDS]; /* That have the outward flow. */
+    size_t n_pmds;
+};
+
+struct redirect_table_rule {
+    struct hmap_node node;      /* By aff_host_key_hash(). */
+    struct redirect_rule rule;
+};
+
+/* What the packet path reads.  Immutable. */
+struct redirect_table {
+    struct hmap rules;          /* Contains "struct redirect_table_rule"s. */
+    odp_port_t accels[REDIRECT_MAX_ACCELERATORS];
+    size_t n_accels;            /* Armed if not 0. */
+};
+
+extern struct ovs_mutex redirect_mutex;
+extern struct hmap redirect_contexts OVS_GUARDED_BY(redirect_mutex);
+
+const struct redirect_table *redirect_table_get(void);
+bool redirect_is_accelerator(const struct redirect_table *, odp_port_t);
+const struct redirect_rule *redirect_rule_find(const struct redirect_table *,
+                                               const struct aff_host_key *);
+
+/* Whether any rule's key has that hash. */
+bool redirect_rule_has_hash(const struct redirect_table *, uint32_t hash);
+
+/* Contexts, redirect-context.c. */
+struct redirect_ctx *redirect_ctx_get(unsigned int id);
+struct redirect_ctx *redirect_ctx_obtain(const struct redirect_ctx_key *,
+                                         const struct aff_host_key *,
+                                         const struct flow_tnl *,
+                                         enum redirect_ctx_state,
+                                         unsigned int pmd_id);
+void redirect_ctx_apply(struct redirect_ctx *, const struct redirect_table *,
+                        long long int now) OVS_REQUIRES(redirect_mutex);
+void redirect_ctx_kill_port(odp_port_t) OVS_REQUIRES(redirect_mutex);
+void redirect_ctx_run(long long int now) OVS_REQUIRES(redirect_mutex);
+
+/* Ufids and flows, redirect-flow.c. */
+enum redirect_kind redirect_ufid_kind(const ovs_u128 *);
+void redirect_ufid_mark(ovs_u128 *, enum redirect_kind, uint32_t hash);
+void redirect_ufid_ours(const struct redirect_ctx *, bool outward, ovs_u128 *);
+void redirect_ufid_probe(odp_port_t, ovs_u128 *);
+void redirect_flow_del_probe(odp_port_t) OVS_REQUIRES(redirect_mutex);
+uint64_t redirect_flow_del(const struct redirect_ctx *, bool outward)
+    OVS_REQUIRES(redirect_mutex);
+uint64_t redirect_flow_packets(const struct redirect_ctx *)
+    OVS_REQUIRES(redirect_mutex);
+bool redirect_flow_have_dpif(void) OVS_REQUIRES(redirect_mutex);
+long long int redirect_last_unknown(void);
+unsigned int redirect_n_dumps(void);
+ext_dpif_operate_func redirect_operate;
+ext_flow_dump_func redirect_flow_dump;
+ext_flow_get_func redirect_flow_get;
+
+/* The packet path, redirect-packet.c. */
+ext_translate_func redirect_translate;
+ext_pop_func redirect_pop;
+
+#endif /* redirect-impl.h */

@@ -1,0 +1,154 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Offload placement in the daemon's main thread: configuration. */
+
+#include <config.h>
+
+#include "datapath-hooks/offload/offload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "datapath-hooks/ext-hooks.h"
+#include "datapath-hooks/offload/offload-agent.h"
+#include "datapath-hooks/offload/offload-rte.h"
+#include "dpif.h"
+#include "openvswitch/vlog.h"
+#include "smap.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(offload_config);
+
+#define KEY "ext-offload"
+
+static const char *const mode_names[] = {
+    [OFFLOAD_OFF] = "off",
+    [OFFLOAD_SHADOW] = "shadow",
+    [OFFLOAD_ON] = "on",
+};
+
+/* As last configured. */
+static struct offload_settings settings;
+
+const char *
+offload_mode_to_string(enum offload_mode mode)
+{
+    return mode_names[mode];
+}
+
+void
+offload_settings_init(struct offload_settings *s)
+{
+    s->mode = OFFLOAD_OFF;
+    s->budget = 10000;
+    s->interval = 500;
+}
+
+/* Logs 'error', which it frees, unless it did so before for the same key and
+ * value. */
+static void
+complain(const char *key, const char *value, char *error)
+{
+    static struct smap told = SMAP_INITIALIZER(&told);
+
+    if (strcmp(smap_get_def(&told, key, ""), value)) {
+        smap_replace(&told, key, value);
+        VLOG_WARN("other_config:%s, last good value stays", error);
+    }
+    free(error);
+}
+
+static void
+parse_mode(const char *value, enum offload_mode *mode)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(mode_names); i++) {
+        if (!strcmp(value, mode_names[i])) {
+            *mode = i;
+            return;
+        }
+    }
+    complain(KEY, value, xasprintf(KEY": \"%s\" is not one of off, shadow "
+                                   "and on", value));
+}
+
+static void
+parse_uint(const char *key, const char *value, unsigned int min,
+           unsigned int max, unsigned int *out)
+{
+    unsigned int n;
+
+    if (str_to_uint(value, 10, &n) && n >= min && n <= max) {
+        *out = n;
+    } else {
+        complain(key, value, xasprintf("%s: \"%s\" is not an integer from %u "
+                                       "to %u", key, value, min, max));
+    }
+}
+
+void
+offload_settings_parse(struct offload_settings *s, const struct smap *cfg)
+{
+    struct offload_settings def;
+    struct smap_node *node;
+
+    offload_settings_init(&def);
+    s->mode = smap_get(cfg, KEY) ? s->mode : def.mode;
+    s->budget = smap_get(cfg, KEY"-budget") ? s->budget : def.budget;
+    s->interval = smap_get(cfg, KEY"-interval") ? s->interval : def.interval;
+    SMAP_FOR_EACH (node, cfg) {
+        if (strncmp(node->key, KEY, strlen(KEY))) {
+            continue;
+        } else if (!strcmp(node->key, KEY)) {
+            parse_mode(node->value, &s->mode);
+        } else if (!strcmp(node->key, KEY"-budget")) {
+            parse_uint(node->key, node->value, 1, 1000000, &s->budget);
+        } else if (!strcmp(node->key, KEY"-interval")) {
+            parse_uint(node->key, node->value, 50, 60000, &s->interval);
+        } else {
+            complain(node->key, node->value,
+                     xasprintf("%s: there is no such key", node->key));
+        }
+    }
+}
+
+/* Nobody changes rules while a device stops and starts. */
+static void
+offload_reconfigure(struct netdev *netdev OVS_UNUSED, bool begins)
+{
+    if (begins) {
+        offload_enter_all();
+    } else {
+        offload_leave_all();
+    }
+}
+
+void
+offload_dpif_config(struct dpif *dpif, const struct smap *cfg)
+{
+    struct offload_settings old = settings;
+
+    offload_agent_set_dpif(dpif);
+    offload_settings_parse(&settings, cfg);
+    if (settings.mode != old.mode || settings.budget != old.budget
+        || settings.interval != old.interval) {
+        offload_agent_configure(&settings);
+    }
+}
+
+void
+offload_init(void)
+{
+    offload_settings_init(&settings);
+    offload_agent_init();
+    offload_show_init();
+    EXT_HOOK_SET(rte_flow_create, offload_rte_create);
+    EXT_HOOK_SET(reconfigure, offload_reconfigure);
+}
+
+void
+offload_exit(void)
+{
+    offload_agent_exit();
+}
