@@ -48,7 +48,8 @@ ovs-ext/db/ovs-ext-idl.h: ovs-ext/db/ovs-ext-idl.ovsidl
 	$(AM_V_GEN)$(OVSDB_IDLC) c-idl-header \
 	    ovs-ext/db/ovs-ext-idl.ovsidl > $@.tmp && mv $@.tmp $@
 
-# ovs-ext-db(5).  ovsdb-doc takes every schema for one of Open vSwitch's.
+# ovs-ext-db(5).  ovsdb-doc takes every schema for one of Open vSwitch's, and
+# writes "in" for inches where roff has "i".
 EXTRA_DIST += ovsdb-schema/ovs-ext-db.xml
 man_MANS += ovsdb-schema/ovs-ext-db.5
 CLEANFILES += ovsdb-schema/ovs-ext-db.5
@@ -60,5 +61,6 @@ ovsdb-schema/ovs-ext-db.5: \
 	    --version='$(PACKAGE_VERSION)' \
 	    $(srcdir)/ovsdb-schema/ovs-ext.ovsschema \
 	    $(srcdir)/ovsdb-schema/ovs-ext-db.xml > $@.tmp && \
-	sed '/^\.TH /s/Open vSwitch/ovs-ext/g' $@.tmp > $@.tmp2 && \
+	sed -e '/^\.TH /s/Open vSwitch/ovs-ext/g' \
+	    -e '/^ *\.\(TQ\|IP\|  RS\)/s/\([0-9]\)in\>/\1i/' $@.tmp > $@.tmp2 && \
 	rm -f $@.tmp && mv $@.tmp2 $@

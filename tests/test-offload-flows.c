@@ -20,6 +20,7 @@
 #include "netdev-offload-provider.h"
 #include "netdev-provider.h"
 #include "openvswitch/match.h"
+#include "openvswitch/vlog.h"
 #include "ovs-ext/core/ext-rng.h"
 #include "ovs-rcu.h"
 #include "ovs-thread.h"
@@ -271,8 +272,8 @@ agent_thread(void *aux OVS_UNUSED)
         unsigned int tid;
         bool dead;
 
-        if (!kept[i] && port && (flow = offload_flow_find(port, &ufids[i]))) {
-            offload_flow_ref(flow);
+        if (!kept[i] && port && (flow = offload_flow_find(port, &ufids[i]))
+            && offload_flow_try_ref(flow)) {
             kept[i] = flow;
         }
         if (kept[i]) {
@@ -420,5 +421,6 @@ int
 main(int argc, char *argv[])
 {
     set_program_name(argv[0]);
+    vlog_set_levels(NULL, VLF_ANY_DESTINATION, VLL_WARN);
     return run_tests(tests, argc, argv);
 }

@@ -11,6 +11,8 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/offload/offload-rte.c \
 	datapath-hooks/offload/offload-rte.h \
 	datapath-hooks/offload/offload-show.c \
+	datapath-hooks/offload/offload-wish.c \
+	datapath-hooks/offload/offload-wish.h \
 	datapath-hooks/offload/offload.h
 
 EXT_WRAPPED += \

@@ -11,6 +11,7 @@
 
 #include "coverage.h"
 #include "datapath-hooks/ext-hooks.h"
+#include "datapath-hooks/offload/offload-wish.h"
 #include "datapath-hooks/offload/offload.h"
 #include "datapath-hooks/steering/steer.h"
 #include "dpif.h"
@@ -152,15 +153,14 @@ meet_flow__(struct offload_agent *a, struct offload_flow *flow, long long now)
     OVS_REQUIRES(a->mutex)
 {
     struct offload_port *port = flow->port;
-    bool dead;
 
-    atomic_read(&flow->dead, &dead);
-    if (dead) {
-        return;
+    if (!offload_flow_try_ref(flow)) {
+        return;                 /* It has just been deleted. */
     }
     if (port->plan_port < 0) {
         port->plan_port = offload_plan_add_port(a->plan);
         if (port->plan_port < 0) {
+            offload_flow_unref(flow);
             return;
         }
         ovs_refcount_ref(&port->refs);
@@ -169,7 +169,6 @@ meet_flow__(struct offload_agent *a, struct offload_flow *flow, long long now)
     if (n_flows == allocated_flows) {
         flows = x2nrealloc(flows, &allocated_flows, sizeof *flows);
     }
-    offload_flow_ref(flow);
     flows[n_flows++] = flow;
 
     /* Its first packets count: they came since it was set up, which is at
@@ -177,6 +176,7 @@ meet_flow__(struct offload_agent *a, struct offload_flow *flow, long long now)
     flow->id = offload_plan_add(a->plan, port->plan_port, 0, flow,
                                 now - a->settings.interval);
     flow->last_all = flow->last_hw = 0;
+    flow->wish_edition = 0;
     flow->planned = true;
 }
 
@@ -201,6 +201,9 @@ note_flow(struct offload_agent *a, const struct dpif_flow *f, long long now)
     }
     if (!flow->planned) {
         meet_flow(a, flow, now);
+        if (!flow->planned) {
+            return;
+        }
     }
     if (flow->round != a_round) {
         flow->round = a_round;
@@ -342,6 +345,7 @@ tell_flow(struct offload_agent *a, size_t i, long long int now)
         }
         check_steering(a, flow);
     }
+    offload_wish_flow(a->plan, flow);
     return true;
 }
 
@@ -382,9 +386,11 @@ tick(struct offload_agent *a)
     if (dump(a)) {
         ovs_mutex_lock(&a->mutex);
         begin_ports(a, now);
+        offload_wish_begin();
         for (size_t i = 0; i < n_flows; ) {
             i += tell_flow(a, i, now);
         }
+        offload_wish_end();
         sweep_ports(a);
         offload_plan_tick(a->plan, now);
         a->n_ticks++;

@@ -225,10 +225,12 @@ flow_free(struct offload_flow *flow)
     free(flow);
 }
 
-void
-offload_flow_ref(struct offload_flow *flow)
+/* Takes a reference to a flow that was found without one, in the present RCU
+ * period.  Returns false if it is about to be freed. */
+bool
+offload_flow_try_ref(struct offload_flow *flow)
 {
-    ovs_refcount_ref(&flow->refs);
+    return ovs_refcount_try_ref_rcu(&flow->refs);
 }
 
 void
@@ -466,8 +468,8 @@ offload_flow_uninstall(struct offload_flow *flow)
     return error ? OFFLOAD_FAILED : OFFLOAD_DONE;
 }
 
-/* If there is a rule for 'flow', a new candidate, from when Open vSwitch was in
- * charge, replaces it: it may have other actions. */
+/* If there is a rule for 'flow', a new candidate, from when Open vSwitch was
+ * in charge, replaces it: it may have other actions. */
 void
 offload_flow_adopt(struct offload_flow *flow)
 {

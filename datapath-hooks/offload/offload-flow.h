@@ -117,6 +117,8 @@ struct offload_flow {
     uint64_t round;             /* In which it was last seen... */
     uint64_t sw, hw;            /* ...with these packets. */
     uint64_t last_all, last_hw; /* In the round before. */
+    uint32_t wish_edition;      /* 'wish' is of these, offload-wish.c. */
+    int wish;                   /* Number of the wish, or -1. */
 };
 
 extern struct cmap offload_ports;
@@ -151,7 +153,7 @@ struct offload_flow *offload_flow_find(const struct offload_port *,
 void offload_flow_get(struct offload_flow *, struct dpif_flow_stats *,
                       struct dpif_flow_attrs *);
 bool offload_flow_installed(struct offload_flow *, bool *partial);
-void offload_flow_ref(struct offload_flow *);
+bool offload_flow_try_ref(struct offload_flow *);
 void offload_flow_unref(struct offload_flow *);
 
 /* What the calling thread's last netdev_flow_get() was about; null if not one

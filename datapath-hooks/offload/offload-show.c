@@ -14,6 +14,7 @@
 
 #include "datapath-hooks/monitor/monitor.h"
 #include "datapath-hooks/offload/offload-agent.h"
+#include "datapath-hooks/offload/offload-wish.h"
 #include "datapath-hooks/offload/offload.h"
 #include "netdev-offload.h"
 #include "openvswitch/dynamic-string.h"
@@ -158,6 +159,7 @@ to_json(const struct offload_agent *a)
         json_array_add(ports, port_to_json(port, &view));
     }
     json_object_put(json, "ports", ports);
+    json_object_put(json, "preferred", offload_wish_json());
     return json;
 }
 
@@ -218,6 +220,7 @@ show(struct unixctl_conn *conn, int argc, const char *argv[],
             view_port(port, &view);
             show_port(port, &view, &ds);
         }
+        offload_wish_format(&ds);
     }
     ovs_mutex_unlock(&a->mutex);
     unixctl_command_reply(conn, ds_cstr(&ds));
@@ -285,10 +288,11 @@ explain(struct unixctl_conn *conn, int argc OVS_UNUSED, const char *argv[],
         ds_put_format(&ds, "port: %s\nin hardware: %s, since %s\n"
                       "predicted: %.1f packets/s (+- %.1f)\n"
                       "least in the table: %.1f packets/s\n"
+                      "preferred: %s\n"
                       "failures in a row: %u\n",
                       wanted.flow->port->name, e.in ? "yes" : "no",
                       reason(wanted.flow, &e), e.rate, e.error, e.threshold,
-                      e.failures);
+                      e.boost > 1 ? "yes" : "no", e.failures);
         unixctl_command_reply(conn, ds_cstr(&ds));
         ds_destroy(&ds);
     }

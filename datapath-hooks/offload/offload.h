@@ -18,6 +18,10 @@
  * Thread safety: main thread, where not said otherwise. */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ovs-ext/affinity/aff-host-key.h"
 
 struct dpif;
 struct monitor_flow_table;
@@ -42,5 +46,37 @@ offload_decorate(const struct netdev_flow_api *api);
 /* Tells the monitor of the table of port 'netdev_name'; false if there is
  * none.  Any thread. */
 bool offload_flow_table(const char *netdev_name, struct monitor_flow_table *);
+
+/* Wishes
+ * ======
+ *
+ * Traffic that is to be in a NIC's flow table, if anything is: its flows count
+ * OFFLOAD_MAX_BOOST times their packets when places are given out.  Only flows
+ * that match nothing but that traffic are meant. */
+struct offload_wish {
+    struct aff_host_key key;
+    char netdev[64];            /* The NIC; tunnels may come through any. */
+};
+
+/* What has become of one, as of the last interval. */
+struct offload_granted {
+    uint32_t flows;             /* Candidates... */
+    uint32_t rules;             /* ...and those in the table. */
+    double share;               /* Of their packets, in the table. */
+};
+
+/* Whether wishes are granted: if not, '*reason', if nonnull, is a constant
+ * that says why.  Any thread. */
+bool offload_is_on(const char **reason);
+
+/* Replaces all wishes by the first OFFLOAD_MAX_WISHES of these.  Any thread
+ * but PMD threads. */
+enum { OFFLOAD_MAX_WISHES = 256 };
+void offload_set_wishes(const struct offload_wish *, size_t n);
+
+/* Stores what has become of 'wish'.  Returns false if it is none of those that
+ * were set.  Any thread but PMD threads. */
+bool offload_get_granted(const struct offload_wish *,
+                         struct offload_granted *);
 
 #endif /* offload.h */

@@ -56,8 +56,10 @@ steer_rxq_count(struct steer_rxq *q, const struct dp_packet_batch *batch)
 {
     struct steer_count *buckets = q->buckets;
     uint32_t mask = q->bucket_mask;
+    size_t n = batch->count;
 
-    for (size_t i = 0; i < batch->count; i++) {
+#pragma GCC unroll 8
+    for (size_t i = 0; i < n; i++) {
         const struct dp_packet *packet = batch->packets[i];
 
         if (OVS_LIKELY(dp_packet_rss_valid(packet))) {
