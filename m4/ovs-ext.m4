@@ -201,6 +201,14 @@ AC_DEFUN([OVS_EXT_CHECK_GSL],
      [AC_MSG_ERROR([the GNU Scientific Library is missing.  Install libgsl-dev.])])
    LIBS="-Wl,--push-state,--as-needed $GSL_LIBS -Wl,--pop-state $LIBS"])
 
+# OVS_EXT_CHECK_LMDB
+#
+# The file of the header cache's second level.  As for GSL.
+AC_DEFUN([OVS_EXT_CHECK_LMDB],
+  [PKG_CHECK_MODULES([LMDB], [lmdb >= 0.9.24], [],
+     [AC_MSG_ERROR([LMDB is missing.  Install liblmdb-dev.])])
+   LIBS="-Wl,--push-state,--as-needed $LMDB_LIBS -Wl,--pop-state $LIBS"])
+
 # OVS_EXT_ENABLE_WERROR
 AC_DEFUN([OVS_EXT_ENABLE_WERROR],
   [AC_ARG_ENABLE([Werror],

@@ -16,12 +16,14 @@ TESTSUITE_AT = \
 	tests/nic-model.at \
 	tests/failure.at \
 	tests/forecast.at \
+	tests/db-macros.at \
 	tests/db.at \
 	tests/monitor.at \
 	tests/profile.at \
 	tests/offload.at \
 	tests/onc.at \
-	tests/affinity.at
+	tests/affinity.at \
+	tests/session.at
 
 EXTRA_DIST += \
 	$(TESTSUITE_AT) \
@@ -35,7 +37,13 @@ EXTRA_DIST += \
 check_PROGRAMS += \
 	tests/count-steering \
 	tests/fuzz-policy \
+	tests/test-forecast \
+	tests/test-forecast-input \
+	tests/test-monitor \
+	tests/test-offload \
+	tests/test-offload-flows \
 	tests/test-policy \
+	tests/test-sim \
 	tests/test-steer-moves \
 	tests/test-steering
 tests_fuzz_policy_SOURCES = \
@@ -43,6 +51,30 @@ tests_fuzz_policy_SOURCES = \
 	tests/fuzz-util.c \
 	tests/fuzz-util.h
 tests_fuzz_policy_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_offload_SOURCES = tests/test-offload.c tests/test-steering-util.h
+tests_test_offload_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_monitor_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
+tests_test_monitor_SOURCES = \
+	datapath-hooks/monitor/monitor-pci.c \
+	tests/test-monitor.c \
+	tests/test-steering-util.h
+tests_test_monitor_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_forecast_SOURCES = tests/test-forecast.c tests/test-forecast.h
+tests_test_forecast_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_forecast_input_SOURCES = \
+	tests/test-forecast-input.c \
+	tests/test-forecast.h
+tests_test_forecast_input_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_sim_SOURCES = tests/test-sim.c tests/test-steering-util.h
+tests_test_sim_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+OFFLOAD_FLOWS_SOURCES = \
+	tests/test-offload-flows.c \
+	tests/test-steering-util.h \
+	datapath-hooks/offload/offload-api.c \
+	datapath-hooks/offload/offload-flow.c
+tests_test_offload_flows_SOURCES = $(OFFLOAD_FLOWS_SOURCES)
+tests_test_offload_flows_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
+tests_test_offload_flows_LDADD = $(OVS_LIBS) $(DPDK_LIBS)
 tests_test_policy_SOURCES = tests/test-policy.c tests/test-steering-util.h
 tests_test_policy_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_steer_moves_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
@@ -56,7 +88,8 @@ STEER_MOVES_SOURCES = \
 	datapath-hooks/steering/steer-packet.c \
 	datapath-hooks/steering/steer-park.c \
 	datapath-hooks/steering/steer-pmd.c \
-	datapath-hooks/steering/steer-rxq.c
+	datapath-hooks/steering/steer-rxq.c \
+	ovs-ext/core/ext-headers.c
 tests_test_steer_moves_SOURCES = \
 	$(STEER_MOVES_SOURCES) tests/test-steer-moves.c
 tests_test_steer_moves_LDADD = $(OVS_LIBS) $(DPDK_LIBS)
@@ -66,6 +99,25 @@ tests_count_steering_SOURCES = $(STEER_MOVES_SOURCES) tests/count-steering.c
 tests_count_steering_LDADD = $(tests_test_steer_moves_LDADD)
 tests_test_steering_SOURCES = tests/test-steering.c tests/test-steering-util.h
 tests_test_steering_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+
+check_PROGRAMS += \
+	tests/fuzz-db \
+	tests/test-db \
+	tests/test-db-client
+tests_fuzz_db_SOURCES = \
+	tests/fuzz-db.c \
+	tests/fuzz-util.c \
+	tests/fuzz-util.h
+tests_fuzz_db_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_db_SOURCES = tests/test-db.c tests/test-steering-util.h
+tests_test_db_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_db_client_SOURCES = \
+	tests/test-db-client.c \
+	tests/test-db-client.h \
+	tests/test-db-fleet.c \
+	tests/test-db-host.c \
+	tests/test-steering-util.h
+tests_test_db_client_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 
 # Captures are read by the NIC model.
 if HAVE_DPDK_SOURCE
@@ -79,6 +131,122 @@ tests_fuzz_pcap_SOURCES = \
 tests_fuzz_pcap_LDADD = $(OVS_LIBS) $(DPDK_LIBS) -lpcap -lm
 endif
 
+# The traffic profiler, and what its sketch costs and finds.
+check_PROGRAMS += \
+	tests/fuzz-profile \
+	tests/test-profile
+tests_fuzz_profile_SOURCES = \
+	tests/fuzz-profile.c \
+	tests/fuzz-util.c \
+	tests/fuzz-util.h
+tests_fuzz_profile_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_profile_SOURCES = \
+	tests/test-profile.c \
+	tests/test-profile.h \
+	tests/test-profile-sketch.c \
+	tests/test-steering-util.h
+tests_test_profile_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+if HAVE_DPDK_SOURCE
+noinst_PROGRAMS += tests/bench-sketch
+tests_bench_sketch_CPPFLAGS = $(NIC_MODEL_CPPFLAGS) -DALLOW_EXPERIMENTAL_API
+tests_bench_sketch_SOURCES = \
+	$(NIC_MODEL_PURE) \
+	tests/bench-sketch.c \
+	tests/bench-sketch.h \
+	tests/bench-sketch-traffic.c
+tests_bench_sketch_LDADD = \
+	ovs-ext/libovsext.a $(OVS_LIBS) $(DPDK_LIBS) -lpcap -lm
+endif
+
+# The affinity planner, and hosts for the controller that are not there.
+check_PROGRAMS += tests/test-affinity
+tests_test_affinity_SOURCES = \
+	tests/test-affinity.c \
+	tests/test-affinity-learn.c \
+	tests/test-affinity.h \
+	tests/test-steering-util.h
+tests_test_affinity_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+noinst_PROGRAMS += tests/onc-load
+tests_onc_load_SOURCES = tests/onc-load.c
+tests_onc_load_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+
+check_PROGRAMS += tests/test-affinity-host
+tests_test_affinity_host_SOURCES = tests/test-affinity-host.c
+tests_test_affinity_host_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+
+# Gossip: unit tests, a simulated network, a host over UDP and its enemy.
+check_PROGRAMS += \
+	tests/fuzz-gossip \
+	tests/test-gossip \
+	tests/test-gossip-seal
+tests_fuzz_gossip_SOURCES = \
+	tests/fuzz-gossip.c \
+	tests/fuzz-util.c \
+	tests/fuzz-util.h
+tests_fuzz_gossip_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+GOSSIP_NET = \
+	tests/test-gossip-net.c \
+	tests/test-gossip-net.h \
+	tests/test-steering-util.h
+tests_test_gossip_SOURCES = $(GOSSIP_NET) tests/test-gossip.c
+tests_test_gossip_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_gossip_seal_SOURCES = $(GOSSIP_NET) tests/test-gossip-seal.c
+tests_test_gossip_seal_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+noinst_PROGRAMS += \
+	tests/gossip-node \
+	tests/gossip-sim \
+	tests/gossip-storm
+GOSSIP_UDP = \
+	datapath-hooks/session/gossip-udp.c \
+	datapath-hooks/session/gossip-udp.h
+tests_gossip_node_SOURCES = $(GOSSIP_UDP) tests/gossip-node.c
+tests_gossip_node_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_gossip_sim_SOURCES = tests/gossip-sim.c
+tests_gossip_sim_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_gossip_storm_SOURCES = $(GOSSIP_UDP) tests/gossip-storm.c
+tests_gossip_storm_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+
+# Session table, header cache, prediction of migrations.
+PHC_STORE_SOURCES = \
+	datapath-hooks/session/phc-check.c \
+	datapath-hooks/session/phc-check.h \
+	datapath-hooks/session/phc-l2.c \
+	datapath-hooks/session/phc-l2.h \
+	datapath-hooks/session/phc-store.c \
+	datapath-hooks/session/phc-store.h
+check_PROGRAMS += \
+	tests/fuzz-phc \
+	tests/test-phc-store \
+	tests/test-session
+tests_fuzz_phc_SOURCES = \
+	datapath-hooks/session/phc-check.c \
+	tests/fuzz-phc.c \
+	tests/fuzz-util.c \
+	tests/fuzz-util.h
+tests_fuzz_phc_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_phc_store_SOURCES = \
+	$(PHC_STORE_SOURCES) \
+	tests/test-phc-store.c \
+	tests/test-steering-util.h
+tests_test_phc_store_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_session_SOURCES = tests/test-session.c tests/test-steering-util.h
+tests_test_session_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+noinst_PROGRAMS += tests/bench-tpam
+tests_bench_tpam_SOURCES = tests/bench-tpam.c
+tests_bench_tpam_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+if HAVE_DPDK_SOURCE
+noinst_PROGRAMS += tests/bench-phc
+tests_bench_phc_CPPFLAGS = $(NIC_MODEL_CPPFLAGS) -DALLOW_EXPERIMENTAL_API
+tests_bench_phc_SOURCES = \
+	$(NIC_MODEL_PURE) \
+	$(PHC_STORE_SOURCES) \
+	tests/bench-phc.c \
+	tests/bench-sketch.h \
+	tests/bench-sketch-traffic.c
+tests_bench_phc_LDADD = \
+	ovs-ext/libovsext.a $(OVS_LIBS) $(DPDK_LIBS) -lpcap -lm
+endif
+
 ## Autotest suite.
 
 TESTSUITE = tests/testsuite
@@ -89,7 +257,7 @@ OVS_MACROS_AT = \
 	$(OVS_SRCDIR)/tests/ofproto-macros.at
 
 # Ours before Open vSwitch's.
-EXT_AUTOTEST_PATH = $(abs_top_builddir)/tests/bin:$(abs_top_builddir)/tests:$(abs_top_builddir)/utilities:$(abs_top_builddir)/datapath-hooks:$(abs_top_builddir)/datapath-hooks/nic-model:$(OVS_BUILDDIR)/utilities:$(OVS_BUILDDIR)/vswitchd:$(OVS_BUILDDIR)/ovsdb:$(OVS_BUILDDIR)/tests
+EXT_AUTOTEST_PATH = $(abs_top_builddir)/tests/bin:$(abs_top_builddir)/tests:$(abs_top_builddir)/utilities:$(abs_top_builddir)/ovs-ext/controller:$(abs_top_builddir)/datapath-hooks:$(abs_top_builddir)/datapath-hooks/nic-model:$(OVS_BUILDDIR)/utilities:$(OVS_BUILDDIR)/vswitchd:$(OVS_BUILDDIR)/ovsdb:$(OVS_BUILDDIR)/tests
 
 # Made here and not shipped: it contains Open vSwitch's macros.
 CLEANFILES += $(TESTSUITE) tests/package.m4 tests/testsuite.log
@@ -142,7 +310,7 @@ check-ovs: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
 check-fast-ovs: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
 	$(CHECK_OVS) --mode=idle --mode=steering --subset=fast
 
-## The lock-free parts of steering under ThreadSanitizer.  DPDK's rings in the
+## The lock-free parts of steering and of the profiler under ThreadSanitizer.  DPDK's rings in the
 ## C11 memory model, whose order the sanitizer can see.
 STEER_MOVES_TESTS = reta handoff straggler idle-old-queue park-full \
 	reta-error pmd-exit port-close unpolled-new-queue
@@ -158,6 +326,31 @@ check-tsan:
 	for test in $(STEER_MOVES_TESTS); do \
 	    TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp halt_on_error=1' \
 	        tests/tsan.dir/test-steer-moves $$test || exit 1; \
+	done
+	cd '$(abs_top_srcdir)' && $(CC) $(DEFS) $(AM_CPPFLAGS) \
+	    -I'$(abs_top_builddir)' $(OVS_CFLAGS) -O1 -g -fsanitize=thread \
+	    $(filter %.c,$(tests_test_profile_SOURCES)) \
+	    ovs-ext/profile/tp*.c ovs-ext/core/ext-headers.c \
+	    -o '$(abs_top_builddir)/tests/tsan.dir/test-profile' \
+	    $(OVS_LIBS) -lm $(LIBS)
+	TSAN_OPTIONS='halt_on_error=1' tests/tsan.dir/test-profile race
+	cd '$(abs_top_srcdir)' && $(CC) $(tests_test_offload_flows_CPPFLAGS) \
+	    -I'$(abs_top_builddir)' $(OVS_CFLAGS) -O1 -g -fsanitize=thread \
+	    $(filter %.c,$(OFFLOAD_FLOWS_SOURCES)) '$(OVS_SRCDIR)/lib/cmap.c' \
+	    -o '$(abs_top_builddir)/tests/tsan.dir/test-offload-flows' \
+	    $(tests_test_offload_flows_LDADD) $(LIBS)
+	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp halt_on_error=1' \
+	    tests/tsan.dir/test-offload-flows stress
+	cd '$(abs_top_srcdir)' && $(CC) $(DEFS) $(AM_CPPFLAGS) \
+	    -I'$(abs_top_builddir)' $(OVS_CFLAGS) -O1 -g -fsanitize=thread \
+	    tests/test-session.c ovs-ext/session/phc*.c \
+	    ovs-ext/session/sess-*.c ovs-ext/session/tpam.c \
+	    ovs-ext/core/forecast*.c ovs-ext/core/ext-headers.c \
+	    -o '$(abs_top_builddir)/tests/tsan.dir/test-session' \
+	    $(OVS_LIBS) -lm $(LIBS)
+	for test in race-phc race-sessions; do \
+	    TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp halt_on_error=1' \
+	        tests/tsan.dir/test-session $$test || exit 1; \
 	done
 
 # Instructions per packet of the packet path, with and without steering.

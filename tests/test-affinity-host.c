@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flow.h"
 #include "ovs-ext/affinity/aff-host-key.h"
 #include "ovs-ext/affinity/aff-host-watch.h"
 
@@ -205,6 +206,94 @@ test_key(void)
     }
 }
 
+static void
+test_absent(void)
+{
+    struct bench b;
+
+    /* Dead, it stays dead while it is reconfigured; a new one is alive. */
+    bench_init(&b);
+    bench_run(&b, 1000, 1000, false);
+    b.echo = 0;
+    bench_run(&b, 1000, 1000, false);
+    assert(!b.w.alive);
+    for (int i = 0; i < AFF_WATCH_ABSENCE / 10; i++, b.now += 10) {
+        aff_host_watch_absent(&b.w, b.now);
+        assert(!b.w.alive);
+    }
+    aff_host_watch_absent(&b.w, b.now);
+    assert(b.w.alive);
+    b.echo = 1;
+    b.tx = b.rx = 0;
+    assert(bench_run(&b, 1000, 1000, false) == -1);
+}
+
+/* Returns the number of timed probes in a second of 'pps' packets/s. */
+static unsigned int
+count_clocks(struct bench *b, unsigned int pps)
+{
+    unsigned int n = 0;
+
+    for (int i = 0; i < 100; i++) {
+        bench_run(b, 10, pps, !b->w.alive);
+        n += aff_host_watch_clock(&b->w, b->now);
+    }
+    return n;
+}
+
+static void
+test_clock(void)
+{
+    struct bench b;
+
+    bench_init(&b);
+    assert(!count_clocks(&b, 0));
+    assert(!count_clocks(&b, 400));     /* Too few to hide a probe among. */
+    count_clocks(&b, 10000);
+    assert(count_clocks(&b, 10000) == 1000 / AFF_WATCH_CLOCK);
+    b.echo = 0;
+    bench_run(&b, 1000, 10000, false);
+    assert(!b.w.alive && !count_clocks(&b, 10000));
+}
+
+static void
+test_match(void)
+{
+    struct flow_wildcards wc;
+    struct aff_host_key key;
+    struct flow flow;
+
+    memset(&flow, 0, sizeof flow);
+    memset(&wc, 0, sizeof wc);
+    flow.dl_type = htons(ETH_TYPE_IP);
+    flow.nw_proto = IPPROTO_UDP;
+    flow.vlans[0].tci = htons(VLAN_CFI | 5);
+    assert(!aff_host_key_of_match(&key, &flow, &wc));
+    wc.masks.dl_type = OVS_BE16_MAX;
+    wc.masks.nw_proto = UINT8_MAX;
+    assert(!aff_host_key_of_match(&key, &flow, &wc));
+    wc.masks.vlans[0].tci = htons(VLAN_CFI | 0xff);
+    assert(!aff_host_key_of_match(&key, &flow, &wc));
+    wc.masks.vlans[0].tci = htons(VLAN_CFI | VLAN_VID_MASK);
+    assert(aff_host_key_of_match(&key, &flow, &wc));
+    assert(key.net == AFF_NET_VLAN && key.id == 5 && key.class == TP_UDP);
+
+    /* All protocols: several classes.  But ARP has none. */
+    wc.masks.nw_proto = 0;
+    assert(!aff_host_key_of_match(&key, &flow, &wc));
+    flow.dl_type = htons(ETH_TYPE_ARP);
+    flow.vlans[0].tci = 0;
+    assert(aff_host_key_of_match(&key, &flow, &wc));
+    assert(key.net == AFF_NET_UNTAGGED && key.class == TP_OTHER);
+
+    flow.tunnel.ip_dst = htonl(0x01020304);
+    flow.tunnel.tun_id = htonll(100);
+    assert(!aff_host_key_of_match(&key, &flow, &wc));
+    wc.masks.tunnel.tun_id = OVS_BE64_MAX;
+    assert(aff_host_key_of_match(&key, &flow, &wc));
+    assert(key.net == AFF_NET_VNI && key.id == 100);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -219,7 +308,10 @@ main(int argc, char *argv[])
         { "recovery", test_recovery },
         { "loss", test_loss },
         { "reset", test_reset },
+        { "absent", test_absent },
+        { "clock", test_clock },
         { "key", test_key },
+        { "match", test_match },
     };
 
     for (size_t i = 0; argc == 2 && i < sizeof tests / sizeof *tests; i++) {

@@ -495,6 +495,36 @@ test_saving(void)
     world_destroy(&w);
 }
 
+/* Preferred flows hold places against what carries a few times as much, and
+ * not more; without preference it is as before. */
+static void
+test_prefer(void)
+{
+    struct world w;
+
+    world_init(&w, 20, 10, 1000);
+    for (uint32_t i = 0; i < 20; i++) {
+        w.rate[i] = i < 10 ? 2000 : i < 15 ? 1000 : 100;
+    }
+    w.capacity = 10;
+    offload_plan_set_full(w.plan, w.port, 10, w.now);
+    run(&w, 3000);
+    for (uint32_t i = 0; i < 20; i++) {
+        CHECK(w.in[i] == (i < 10));
+        offload_plan_set_boost(w.plan, w.id[i], i < 10 ? 1 : 1000);
+    }
+    run(&w, 3000);
+    for (uint32_t i = 10; i < 20; i++) {
+        CHECK(w.in[i] == (i < 15));
+        offload_plan_set_boost(w.plan, w.id[i], 1);
+    }
+    run(&w, 3000);
+    for (uint32_t i = 0; i < 20; i++) {
+        CHECK(w.in[i] == (i < 10));
+    }
+    world_destroy(&w);
+}
+
 /* Ports have tables of their own. */
 static void
 test_ports(void)
@@ -583,6 +613,7 @@ static const struct test tests[] = {
     { "outage", test_outage },
     { "retry", test_retry },
     { "saving", test_saving },
+    { "prefer", test_prefer },
     { "ports", test_ports },
     { "churn", test_churn },
     { NULL, NULL },

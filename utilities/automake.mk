@@ -7,14 +7,27 @@ EXTRA_DIST += \
 	utilities/quickstart-lib.sh \
 	utilities/ovs-ext-bench \
 	utilities/bench/__init__.py \
+	utilities/bench/affinity.py \
 	utilities/bench/decide.py \
 	utilities/bench/demo.py \
+	utilities/bench/demo_affinity.py \
+	utilities/bench/fleet.py \
+	utilities/bench/forecast.py \
+	utilities/bench/gossip.py \
+	utilities/bench/gossip_hostile.py \
+	utilities/bench/gossip_live.py \
 	utilities/bench/handoff.py \
+	utilities/bench/header-cache.py \
 	utilities/bench/lab.py \
+	utilities/bench/migration-predict.py \
+	utilities/bench/onc.py \
+	utilities/bench/offload.py \
 	utilities/bench/order.py \
 	utilities/bench/overhead.py \
 	utilities/bench/plot.py \
 	utilities/bench/policy.py \
+	utilities/bench/sim.py \
+	utilities/bench/sketch.py \
 	utilities/bench/steering.py \
 	utilities/bench/warm.py
 
@@ -32,3 +45,58 @@ dist_man_MANS += utilities/ovs-ext-train.1
 # The shipped policy, also compiled in (see ovs-ext/automake.mk).
 pkgdata_DATA += utilities/steering.policy
 EXTRA_DIST += utilities/steering.policy
+
+# The database's command line tool and its start-up script.
+bin_PROGRAMS += utilities/ovs-ext-ctl
+utilities_ovs_ext_ctl_SOURCES = \
+	utilities/ovs-ext-ctl.c \
+	utilities/ovs-ext-ctl.h \
+	utilities/ovs-ext-ctl-access.c \
+	utilities/ovs-ext-ctl-affinity.c \
+	utilities/ovs-ext-ctl-policy.c
+utilities_ovs_ext_ctl_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+
+dist_man_MANS += \
+	utilities/ovs-ext-ctl.8 \
+	utilities/ovs-ext-db.8
+
+bashcompletiondir = $(datadir)/bash-completion/completions
+EXTRA_DIST += utilities/ovs-ext-ctl-completion.bash
+install-data-local: install-bash-completion
+install-bash-completion:
+	$(MKDIR_P) '$(DESTDIR)$(bashcompletiondir)'
+	$(INSTALL_DATA) $(srcdir)/utilities/ovs-ext-ctl-completion.bash \
+	    '$(DESTDIR)$(bashcompletiondir)/ovs-ext-ctl'
+	ln -sf ovs-ext-ctl '$(DESTDIR)$(bashcompletiondir)/ovs-ext-db'
+uninstall-local: uninstall-bash-completion
+uninstall-bash-completion:
+	rm -f '$(DESTDIR)$(bashcompletiondir)/ovs-ext-ctl' \
+	    '$(DESTDIR)$(bashcompletiondir)/ovs-ext-db'
+.PHONY: install-bash-completion uninstall-bash-completion
+
+bin_SCRIPTS += utilities/ovs-ext-db
+EXTRA_DIST += utilities/ovs-ext-db.in
+CLEANFILES += utilities/ovs-ext-db
+utilities/ovs-ext-db: utilities/ovs-ext-db.in $(top_builddir)/config.status
+	@$(MKDIR_P) utilities
+	$(AM_V_GEN)sed \
+	    -e 's|[@]OVS_RUNDIR[@]|$(OVS_RUNDIR)|g' \
+	    -e 's|[@]OVS_LOGDIR[@]|$(OVS_LOGDIR)|g' \
+	    -e 's|[@]OVS_DBDIR[@]|$(OVS_DBDIR)|g' \
+	    -e 's|[@]pkgdatadir[@]|$(pkgdatadir)|g' \
+	    -e 's|[@]bindir[@]|$(bindir)|g' \
+	    -e 's|[@]sbindir[@]|$(sbindir)|g' \
+	    -e 's|[@]VERSION[@]|$(VERSION)|g' \
+	    $(srcdir)/utilities/ovs-ext-db.in > $@.tmp && \
+	chmod a+x $@.tmp && mv $@.tmp $@
+
+# Forecasts of series from the command line, and what the bench measures.
+bin_PROGRAMS += utilities/ovs-ext-forecast
+utilities_ovs_ext_forecast_SOURCES = \
+	utilities/ovs-ext-forecast.c \
+	utilities/ovs-ext-forecast.h \
+	utilities/ovs-ext-forecast-eval.c \
+	utilities/ovs-ext-forecast-gen.c
+utilities_ovs_ext_forecast_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+
+dist_man_MANS += utilities/ovs-ext-forecast.1

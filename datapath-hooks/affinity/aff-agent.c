@@ -177,7 +177,8 @@ write_rows(struct hrm_resource *resources, size_t n, long long int now)
     input.n_resources = n;
     input.profiles = profiles;
     input.n_profiles = n_profiles;
-    input.n_reports = aff_apply_reports(resources, n, &reports);
+    input.n_reports = aff_apply_reports(resources, n, profiles, n_profiles,
+                                        &reports);
     input.reports = reports;
     db_host_run(writer, idl, &input, now);
     free(reports);

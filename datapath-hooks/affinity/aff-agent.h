@@ -60,6 +60,7 @@ void aff_apply_correct(struct hrm_resource *, size_t n);
 
 /* Makes reports of what is applied, '*reports' to be freed. */
 size_t aff_apply_reports(const struct hrm_resource *, size_t n,
+                         const struct tp_profile *, size_t n_profiles,
                          struct db_report **reports);
 
 /* aff-watch.c: accelerators. */

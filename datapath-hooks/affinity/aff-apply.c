@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "datapath-hooks/affinity/redirect.h"
+#include "datapath-hooks/offload/offload.h"
 #include "datapath-hooks/steering/steer.h"
 #include "openvswitch/vlog.h"
 #include "timeval.h"
@@ -31,6 +32,10 @@ size_t aff_n_items OVS_GUARDED_BY(aff_mutex);
 /* The rules as last given to the redirection.  Agent thread. */
 static struct redirect_rule *rules;
 static size_t n_rules;
+
+/* The same of what offload was given. */
+static struct offload_wish wishes[OFFLOAD_MAX_WISHES];
+static size_t n_wishes;
 
 static int
 compare(const struct db_instruction *a, const struct db_instruction *b)
@@ -109,9 +114,38 @@ core_has_queue(const struct hrm_resource *r)
             && steer_queue_of_core(core, 0, netdev, sizeof netdev, &queue));
 }
 
-/* Corrects states in 'resources' by what this host can steer.  A port with one
- * queue leaves no choice, so that queue is nobody's to give; a PMD core takes
- * traffic by a queue of its own. */
+/* Whether apply_item() knows a way to give traffic to resources of 'kind' in
+ * the present configuration. */
+static bool
+kind_is_steerable(enum hrm_kind kind)
+{
+    switch (kind) {
+    case HRM_PMD_CORE:
+    case HRM_NIC_QUEUE:
+    case HRM_PORT:
+        return true;
+
+    case HRM_FLOW_TABLE:
+        return offload_is_on(NULL);
+
+    case HRM_CRYPTO:
+    case HRM_DMA:
+    case HRM_EVENT:
+    case HRM_BB:
+    case HRM_RAW:
+    case HRM_REGEX:
+    case HRM_GPU:
+    case HRM_PCI:
+    case HRM_N_KINDS:
+    default:
+        return false;
+    }
+}
+
+/* Corrects 'resources' by what this host can steer.  What can take no traffic
+ * at all is said to be so, for the controller not to learn it the hard way.  A
+ * port with one queue leaves no choice, so that queue is nobody's to give; a
+ * PMD core takes traffic by a queue of its own. */
 void
 aff_apply_correct(struct hrm_resource *resources, size_t n)
 {
@@ -122,6 +156,9 @@ aff_apply_correct(struct hrm_resource *resources, size_t n)
                       && !(i && same_port(r, &resources[i - 1]))
                       && !(i + 1 < n && same_port(r, &resources[i + 1])));
 
+        if (!kind_is_steerable(r->kind)) {
+            hrm_resource_set_attr(r, "steerable", "false");
+        }
         if (r->state == HRM_UNAVAILABLE) {
             continue;
         } else if (alone) {
@@ -228,6 +265,32 @@ apply_core(struct aff_item *item, const struct aff_host_key *key,
     }
 }
 
+/* Has flows of 'item' preferred for the flow table of 'netdev'. */
+static void
+apply_table(struct aff_item *item, const struct aff_host_key *key,
+            const char *netdev)
+{
+    struct offload_granted granted;
+    struct offload_wish *wish;
+    const char *reason;
+
+    if (!offload_is_on(&reason)) {
+        settle(item, false, "%s", reason);
+    } else if (n_wishes >= ARRAY_SIZE(wishes)) {
+        settle(item, false, "too much is to be preferred");
+    } else {
+        wish = &wishes[n_wishes++];
+        memset(wish, 0, sizeof *wish);
+        wish->key = *key;
+        ovs_strlcpy(wish->netdev, netdev, sizeof wish->netdev);
+        if (offload_get_granted(wish, &granted) && granted.flows) {
+            settle(item, true, "preferred in the table of %s", netdev);
+        } else {
+            settle(item, false, "%s is offered no flow of it alone", netdev);
+        }
+    }
+}
+
 static void
 apply_item(struct aff_item *item, const struct hrm_resource *resources,
            size_t n, long long int now)
@@ -259,7 +322,7 @@ apply_item(struct aff_item *item, const struct hrm_resource *resources,
     } else if (ovs_scan(name, "pmd/%u%n", &number, &end) && !name[end]) {
         apply_core(item, &key, number);
     } else if (r->kind == HRM_FLOW_TABLE) {
-        settle(item, false, "what a flow table holds is up to ext-offload");
+        apply_table(item, &key, name + strlen("flow-table/"));
     } else {
         settle(item, false, "packets cannot be sent to a %s",
                hrm_kind_to_string(r->kind));
@@ -283,12 +346,15 @@ void
 aff_apply_run(const struct hrm_resource *resources, size_t n,
               long long int now)
 {
+    static struct offload_wish old_wishes[OFFLOAD_MAX_WISHES];
     struct redirect_rule *old_rules = rules;
-    size_t old_n = n_rules;
+    size_t old_n = n_rules, old_n_wishes = n_wishes;
 
     ovs_mutex_lock(&aff_mutex);
     rules = xcalloc(MAX(aff_n_items, 1), sizeof *rules);
     n_rules = 0;
+    memcpy(old_wishes, wishes, old_n_wishes * sizeof *wishes);
+    n_wishes = 0;
     aff_queue_begin();
     for (size_t i = 0; i < aff_n_items; i++) {
         apply_item(&aff_items[i], resources, n, now);
@@ -298,6 +364,10 @@ aff_apply_run(const struct hrm_resource *resources, size_t n,
         redirect_set_rules(rules, n_rules);
     }
     free(old_rules);
+    if (n_wishes != old_n_wishes
+        || memcmp(wishes, old_wishes, n_wishes * sizeof *wishes)) {
+        offload_set_wishes(wishes, n_wishes);
+    }
 
     for (size_t i = 0; i < aff_n_items; i++) {
         struct aff_item *item = &aff_items[i];
@@ -318,8 +388,43 @@ aff_apply_stop(void)
     aff_apply_run(NULL, 0, time_msec());
 }
 
+/* Finds out how the traffic of 'report' fares at 'r'.  'p', or null, is what
+ * is known of the traffic itself. */
+static void
+measure(struct db_report *report, const struct hrm_resource *r,
+        const struct tp_profile *p)
+{
+    const char *netdev = strchr(r->name, '/') + 1;
+    double pps = r->m.throughput;
+    struct offload_granted granted;
+    struct offload_wish wish;
+
+    if (r->kind == HRM_FLOW_TABLE) {
+        /* Its own numbers are about rules.  What the table does not hold goes
+         * the usual way. */
+        memset(&wish, 0, sizeof wish);
+        ovs_strlcpy(wish.netdev, netdev, sizeof wish.netdev);
+        if (p && aff_host_key_make(&wish.key, p->network, p->class)
+            && offload_get_granted(&wish, &granted)) {
+            report->throughput = p->bps * granted.share;
+        }
+        return;
+    }
+    report->latency_us = r->m.latency_us;
+    report->loss = r->m.error_rate;
+    if (r->kind == HRM_PORT) {
+        aff_watch_get(netdev, &report->loss, &pps);
+    }
+    if (p) {
+        /* The resource may take other traffic as well. */
+        report->throughput = (MIN(p->bps, pps * p->packet_size * 8)
+                              * (1 - report->loss));
+    }
+}
+
 size_t
 aff_apply_reports(const struct hrm_resource *resources, size_t n,
+                  const struct tp_profile *profiles, size_t n_profiles,
                   struct db_report **reports)
 {
     size_t n_reports = 0;
@@ -329,27 +434,26 @@ aff_apply_reports(const struct hrm_resource *resources, size_t n,
     for (size_t i = 0; i < aff_n_items; i++) {
         const struct aff_item *item = &aff_items[i];
         const struct db_instruction *in = &item->instruction;
+        const struct tp_profile *p = NULL;
         const struct hrm_resource *r;
         struct db_report *report;
-        double loss, pps;
 
         r = find_resource(resources, n, in->resource);
         if (!item->applied || !r) {
             continue;
         }
+        for (size_t j = 0; j < n_profiles && !p; j++) {
+            if (profiles[j].class == in->class
+                && !strcmp(profiles[j].network, in->network)) {
+                p = &profiles[j];
+            }
+        }
         report = &(*reports)[n_reports++];
         ovs_strlcpy(report->network, in->network, sizeof report->network);
         report->class = in->class;
         ovs_strlcpy(report->resource, in->resource, sizeof report->resource);
-        report->latency_us = r->m.latency_us;
-        report->loss = r->m.error_rate;
-        report->throughput = r->m.throughput;
         report->generation = in->generation;
-        if (r->kind == HRM_PORT && !strncmp(in->resource, "port/", 5)
-            && aff_watch_get(in->resource + 5, &loss, &pps)) {
-            report->loss = loss;
-            report->throughput = pps;
-        }
+        measure(report, r, p);
     }
     ovs_mutex_unlock(&aff_mutex);
     return n_reports;

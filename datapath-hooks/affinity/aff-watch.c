@@ -2,7 +2,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Accelerator ports: counters, and probes for those that are dead. */
+/* Accelerator ports: counters, probes for those that are dead, and timed ones
+ * for those that are busy. */
 
 #include <config.h>
 
@@ -12,7 +13,7 @@
 #include <string.h>
 
 #include "datapath-hooks/affinity/redirect.h"
-#include "netdev-provider.h"
+#include "datapath-hooks/monitor/monitor.h"
 #include "netdev.h"
 #include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
@@ -22,9 +23,17 @@
 
 VLOG_DEFINE_THIS_MODULE(aff_watch);
 
+/* A thread of ours that was not scheduled adds to a round trip what is not the
+ * accelerator's, so the shortest of so many counts.  A queue that builds up
+ * there adds to all of them. */
+enum { N_TRIPS = 5 };
+
 struct watched {
     odp_port_t port;
     struct aff_host_watch watch;
+    bool has_latency;           /* Reported one. */
+    double trips[N_TRIPS];      /* Last ones timed, in us... */
+    unsigned int n_trips;       /* ...of so many. */
 };
 
 static struct ovs_mutex watch_mutex = OVS_MUTEX_INITIALIZER;
@@ -53,25 +62,45 @@ aff_watch_port(const char *name, odp_port_t port, bool wanted)
     ovs_mutex_unlock(&watch_mutex);
 }
 
-/* Takes a sample of 'name'.  A device that cannot be read has no link; one
- * that is not there at all will be a new one when it comes. */
+/* Takes a sample of 'name'.  Returns the number of probes to send. */
 static unsigned int
 watch_sample(const char *name, struct watched *w, long long int now)
 {
     struct netdev_stats stats;
-    struct netdev *netdev;
     bool link;
 
-    memset(&stats, 0, sizeof stats);
-    netdev = netdev_from_name(name);
-    if (!netdev) {
-        aff_host_watch_init(&w->watch, now);
+    if (!monitor_port_read(name, &link, &stats)) {
+        aff_host_watch_absent(&w->watch, now);
         return 0;
     }
-    link = netdev_get_carrier(netdev) && !netdev_get_stats(netdev, &stats);
-    netdev_close(netdev);
     return aff_host_watch_sample(&w->watch, now, link, stats.tx_packets,
                                  stats.rx_packets);
+}
+
+/* Measures how long the way through 'name' takes.  Nothing is known of that of
+ * an accelerator that has little to do. */
+static void
+watch_latency(const char *name, struct watched *w, long long int now)
+{
+    double us;
+
+    if (redirect_clock_read(w->port, &us)) {
+        w->trips[w->n_trips++ % N_TRIPS] = us;
+        if (w->n_trips >= N_TRIPS) {
+            for (size_t i = 0; i < N_TRIPS; i++) {
+                us = MIN(us, w->trips[i]);
+            }
+            monitor_report_latency(name, us);
+            w->has_latency = true;
+        }
+    } else if (w->has_latency && !w->watch.busy) {
+        monitor_report_latency(name, 0);
+        w->has_latency = false;
+        w->n_trips = 0;
+    }
+    if (aff_host_watch_clock(&w->watch, now)) {
+        redirect_clock_start(w->port);
+    }
 }
 
 bool
@@ -90,6 +119,7 @@ aff_watch_run(long long int now)
         if (n) {
             redirect_probe(w->port, n);
         }
+        watch_latency(node->name, w, now);
         changed |= !lossy && now < w->watch.lossy_until;
         if (alive != w->watch.alive) {
             changed = true;

@@ -9,6 +9,7 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/affinity/aff-watch.c \
 	datapath-hooks/affinity/affinity.c \
 	datapath-hooks/affinity/affinity.h \
+	datapath-hooks/affinity/redirect-clock.c \
 	datapath-hooks/affinity/redirect-context.c \
 	datapath-hooks/affinity/redirect-flow.c \
 	datapath-hooks/affinity/redirect-impl.h \

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "coverage.h"
+#include "csum.h"
 #include "dp-packet.h"
 #include "dpif-provider.h"
 #include "hash.h"
@@ -183,10 +184,11 @@ redirect_flow_del_probe(odp_port_t port)
 /* Makes a packet to send to an accelerator: to UDP port 9 (discard) of an
  * address that is for documentation. */
 static struct dp_packet *
-probe_packet(struct flow *flow)
+probe_packet(struct flow *flow, uint16_t number)
 {
     const struct eth_addr mac = ETH_ADDR_C(02,00,00,00,af,f1);
     struct dp_packet *packet = dp_packet_new(0);
+    struct ip_header *ip;
 
     memset(flow, 0, sizeof *flow);
     flow->packet_type = htonl(PT_ETH);
@@ -197,25 +199,29 @@ probe_packet(struct flow *flow)
     flow->nw_ttl = 1;
     flow->tp_src = flow->tp_dst = htons(9);
     flow_compose(packet, flow, NULL, 18);
+    ip = dp_packet_l3(packet);
+    ip->ip_csum = recalc_csum16(ip->ip_csum, ip->ip_id, htons(number));
+    ip->ip_id = htons(number);
     return packet;
 }
 
-void
-redirect_probe(odp_port_t port, unsigned int n)
+bool
+redirect_flow_send_probe(odp_port_t port, unsigned int id, uint16_t number)
 {
     struct ovs_action_push_vlan vlan = {
         .vlan_tpid = htons(ETH_TYPE_VLAN_8021AD),
-        .vlan_tci = htons(REDIRECT_PROBE_ID | VLAN_CFI),
+        .vlan_tci = htons(id | VLAN_CFI),
     };
     struct ofpbuf actions;
-    struct flow flow;
+    bool sent = false;
 
     ofpbuf_init(&actions, 64);
     nl_msg_put_unspec(&actions, OVS_ACTION_ATTR_PUSH_VLAN, &vlan, sizeof vlan);
     nl_msg_put_odp_port(&actions, OVS_ACTION_ATTR_OUTPUT, port);
     ovs_mutex_lock(&redirect_mutex);
-    while (flow_dpif && n-- > 0) {
-        struct dp_packet *packet = probe_packet(&flow);
+    if (flow_dpif) {
+        struct flow flow;
+        struct dp_packet *packet = probe_packet(&flow, number);
         struct dpif_op op = {
             .type = DPIF_OP_EXECUTE,
             .execute = {
@@ -226,9 +232,19 @@ redirect_probe(odp_port_t port, unsigned int n)
 
         operate_one(&op);
         dp_packet_delete(packet);
+        sent = true;
     }
     ovs_mutex_unlock(&redirect_mutex);
     ofpbuf_uninit(&actions);
+    return sent;
+}
+
+void
+redirect_probe(odp_port_t port, unsigned int n)
+{
+    while (n-- > 0 && redirect_flow_send_probe(port, REDIRECT_PROBE_ID, 0)) {
+        continue;
+    }
 }
 
 /* Returns the number of packets that the outward flow of 'ctx' has matched. */

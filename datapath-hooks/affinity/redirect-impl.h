@@ -23,8 +23,11 @@
                                                  * its context below. */
 #define REDIRECT_ID_MASK UINT32_C(0xfff)
 
-/* VLAN ID of probes, the ID of no context. */
+/* VLAN IDs of probes, the IDs of no context: of those that are counted, and of
+ * those that are timed. */
 #define REDIRECT_PROBE_ID 0xfff
+#define REDIRECT_CLOCK_ID 0xffe
+BUILD_ASSERT_DECL(REDIRECT_MAX_CONTEXTS < REDIRECT_CLOCK_ID);
 
 /* The last word of a ufid. */
 enum redirect_kind {
@@ -125,11 +128,19 @@ uint64_t redirect_flow_del(const struct redirect_ctx *, bool outward)
 uint64_t redirect_flow_packets(const struct redirect_ctx *)
     OVS_REQUIRES(redirect_mutex);
 bool redirect_flow_have_dpif(void) OVS_REQUIRES(redirect_mutex);
+
+/* Sends a probe with VLAN ID 'id' and 'number' in its Identification field to
+ * 'port'.  Returns false if there is no datapath. */
+bool redirect_flow_send_probe(odp_port_t port, unsigned int id,
+                              uint16_t number);
 long long int redirect_last_unknown(void);
 unsigned int redirect_n_dumps(void);
 ext_dpif_operate_func redirect_operate;
 ext_flow_dump_func redirect_flow_dump;
 ext_flow_get_func redirect_flow_get;
+
+/* A timed probe, 'packet', has come back from 'port', redirect-clock.c. */
+void redirect_clock_stop(odp_port_t port, const struct dp_packet *packet);
 
 /* The packet path, redirect-packet.c. */
 ext_translate_func redirect_translate;

@@ -8,6 +8,7 @@
 
 #include "datapath-hooks/affinity/redirect-impl.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "coverage.h"
@@ -30,25 +31,8 @@ COVERAGE_DEFINE(redirect_no_context);
 static bool
 is_eligible(const struct flow *flow)
 {
-    return (flow->packet_type == htonl(PT_ETH)
-            && flow->vlans[0].tpid != htons(ETH_TYPE_VLAN_8021AD)
-            && (flow->dl_type == htons(ETH_TYPE_IP)
-                || flow->dl_type == htons(ETH_TYPE_IPV6)));
-}
-
-static void
-flow_profile(const struct flow *flow, struct aff_host_key *key)
-{
-    memset(key, 0, sizeof *key);
-    key->class = (is_eligible(flow) ? tp_class_from_nw_proto(flow->nw_proto)
-                  : TP_OTHER);
-    if (flow_tnl_dst_is_set(&flow->tunnel)) {
-        key->net = AFF_NET_VNI;
-        key->id = ntohll(flow->tunnel.tun_id) & 0xffffff;
-    } else if (vlan_tci_to_vid(flow->vlans[0].tci)) {
-        key->net = AFF_NET_VLAN;
-        key->id = vlan_tci_to_vid(flow->vlans[0].tci);
-    }
+    return (flow->vlans[0].tpid != htons(ETH_TYPE_VLAN_8021AD)
+            && aff_host_flow_is_ip(flow));
 }
 
 /* Makes 'wc' of a direct flow narrow enough not to overlap with outward flows
@@ -167,19 +151,25 @@ answer_outward(const struct dp_packet *packet, const struct flow *flow,
 /* Answers for a packet from an accelerator.  Returns false if it is none of
  * those that were sent there. */
 static bool
-answer_return(const struct flow *flow, ovs_u128 *ufid,
-              struct ofpbuf *actions, struct flow_wildcards *wc)
+answer_return(const struct dp_packet *packet, const struct flow *flow,
+              ovs_u128 *ufid, struct ofpbuf *actions,
+              struct flow_wildcards *wc, int *error)
 {
     unsigned int id = vlan_tci_to_vid(flow->vlans[0].tci);
     const struct redirect_ctx *ctx = redirect_ctx_get(id);
 
     if (flow->vlans[0].tpid != htons(ETH_TYPE_VLAN_8021AD)
-        || (id != REDIRECT_PROBE_ID
+        || (id < REDIRECT_CLOCK_ID
             && (!ctx || ctx->key.accel != flow->in_port.odp_port))) {
         return false;
     }
-    COVERAGE_INC(redirect_return_miss);
     memset(wc, 0, sizeof *wc);
+    if (id == REDIRECT_CLOCK_ID) {
+        redirect_clock_stop(flow->in_port.odp_port, packet);
+        *error = ENOSPC;        /* No flow for it. */
+        return true;
+    }
+    COVERAGE_INC(redirect_return_miss);
     WC_MASK_FIELD(wc, in_port);
     WC_MASK_FIELD(wc, recirc_id);
     WC_MASK_FIELD(wc, packet_type);
@@ -197,22 +187,23 @@ answer_return(const struct flow *flow, ovs_u128 *ufid,
 
 /* Answers a first miss by itself, if it is for redirection to do so.  Else
  * stores the profile's hash in '*hash', if a rule for the profile is reason to
- * delete the flow later on. */
+ * delete the flow later on.  '*error' is what to return in the first case. */
 static bool
 answer(const struct redirect_table *table, const struct dp_packet *packet,
        const struct flow *flow, ovs_u128 *ufid, unsigned int pmd_id,
-       struct ofpbuf *actions, struct flow_wildcards *wc, uint32_t *hash)
+       struct ofpbuf *actions, struct flow_wildcards *wc, uint32_t *hash,
+       int *error)
 {
     const struct redirect_rule *rule;
     struct aff_host_key key;
 
     *hash = 0;
     if (redirect_is_accelerator(table, flow->in_port.odp_port)) {
-        return answer_return(flow, ufid, actions, wc);
+        return answer_return(packet, flow, ufid, actions, wc, error);
     } else if (!is_eligible(flow)) {
         return false;
     }
-    flow_profile(flow, &key);
+    aff_host_key_of_flow(&key, flow);
     rule = redirect_rule_find(table, &key);
     if (rule) {
         return answer_outward(packet, flow, rule, ufid, pmd_id, actions, wc);
@@ -235,12 +226,13 @@ redirect_translate(const struct dp_packet *packet, const struct flow *flow,
     bool first = type == DPIF_UC_MISS && !flow->recirc_id;
     struct flow unmarked;
     uint32_t hash = 0;
-    int error;
+    int error = 0;
 
     if (first && armed && !served
-        && answer(table, packet, flow, ufid, pmd_id, actions, wc, &hash)) {
+        && answer(table, packet, flow, ufid, pmd_id, actions, wc, &hash,
+                  &error)) {
         *noted = false;
-        return 0;
+        return error;
     }
     if (type == DPIF_UC_MISS) {
         if (first && served) {

@@ -67,7 +67,7 @@
 struct dpif;
 
 enum {
-    REDIRECT_MAX_CONTEXTS = 4094, /* IDs are VLAN IDs. */
+    REDIRECT_MAX_CONTEXTS = 4093, /* IDs are VLAN IDs. */
     REDIRECT_MAX_RULES = 1024,
     REDIRECT_MAX_ACCELERATORS = 16
 };
@@ -111,6 +111,16 @@ void redirect_tick(long long int now);
  * dropped.  The port's counters tell whether they do.  Any thread but a PMD
  * thread. */
 void redirect_probe(odp_port_t port, unsigned int n);
+
+/* Sends one small packet to accelerator 'port' and takes the time until it is
+ * back: what a packet pays for the way there, the wait and the way back, to
+ * the thread that polls the port.  A new one gives up on the last.  Any thread
+ * but a PMD thread. */
+void redirect_clock_start(odp_port_t port);
+
+/* Stores the round trip in microseconds into '*us' if one has come to its end
+ * since the last call for 'port', else returns false.  Any thread. */
+bool redirect_clock_read(odp_port_t port, double *us);
 
 /* Packets that outward flows of 'key' have matched, as of the last second or
  * so; with the bypass, too.  Any thread. */

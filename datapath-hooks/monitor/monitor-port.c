@@ -201,6 +201,26 @@ monitor_report_latency(const char *name, double us)
     ovs_mutex_unlock(&mutex);
 }
 
+bool
+monitor_port_read(const char *name, bool *link, struct netdev_stats *stats)
+{
+    struct monitor_port *p;
+    bool found = false;
+
+    memset(stats, 0, sizeof *stats);
+    ovs_mutex_lock(&mutex);
+    HMAP_FOR_EACH (p, node, &ports) {
+        if (!strcmp(p->name, name)) {
+            *link = (netdev_get_carrier(p->netdev)
+                     && !netdev_get_stats(p->netdev, stats));
+            found = true;
+            break;
+        }
+    }
+    ovs_mutex_unlock(&mutex);
+    return found;
+}
+
 /* Samples; agent's thread. */
 
 /* What the counters of a NIC say of its queues. */

@@ -14,7 +14,7 @@
  * Off by default: without other_config:ext-monitor=true nothing is read.  What
  * exists is noted all the time, in the main thread, when it comes or goes.
  *
- * Thread safety: monitor_snapshot(), monitor_is_on() and
+ * Thread safety: monitor_snapshot(), monitor_is_on(), monitor_port_read() and
  * monitor_report_latency() from any thread; the rest is for the main
  * thread. */
 
@@ -25,6 +25,7 @@
 
 struct netdev;
 struct netdev_rxq;
+struct netdev_stats;
 struct smap;
 
 void monitor_init(void);
@@ -57,6 +58,12 @@ uint64_t monitor_snapshot(struct hrm_resource **resources, size_t *n);
 /* Says that the way through the accelerator behind port 'netdev_name' and back
  * takes 'us' microseconds.  Any thread but PMD threads. */
 void monitor_report_latency(const char *netdev_name, double us);
+
+/* Reads link and packet counters of the port of netdev 'name', in any thread
+ * but PMD threads and without taking a reference, which could then be the last
+ * one.  Returns false if there is no such port now: it was deleted, or is
+ * being reconfigured.  A device that cannot be read has no link. */
+bool monitor_port_read(const char *name, bool *link, struct netdev_stats *);
 
 /* What the owner of NIC flow tables (the offload provider) tells of that of
  * the netdev 'name'. */

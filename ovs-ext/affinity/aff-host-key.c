@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "flow.h"
 #include "hash.h"
+#include "packets.h"
 #include "util.h"
 
 static bool
@@ -43,6 +45,48 @@ aff_host_key_make(struct aff_host_key *key, const char *network,
         return true;
     }
     return false;
+}
+
+bool
+aff_host_flow_is_ip(const struct flow *flow)
+{
+    return (flow->packet_type == htonl(PT_ETH)
+            && (flow->dl_type == htons(ETH_TYPE_IP)
+                || flow->dl_type == htons(ETH_TYPE_IPV6)));
+}
+
+void
+aff_host_key_of_flow(struct aff_host_key *key, const struct flow *flow)
+{
+    memset(key, 0, sizeof *key);
+    key->class = (aff_host_flow_is_ip(flow)
+                  ? tp_class_from_nw_proto(flow->nw_proto) : TP_OTHER);
+    if (flow_tnl_dst_is_set(&flow->tunnel)) {
+        key->net = AFF_NET_VNI;
+        key->id = ntohll(flow->tunnel.tun_id) & 0xffffff;
+    } else if (vlan_tci_to_vid(flow->vlans[0].tci)) {
+        key->net = AFF_NET_VLAN;
+        key->id = vlan_tci_to_vid(flow->vlans[0].tci);
+    }
+}
+
+bool
+aff_host_key_of_match(struct aff_host_key *key, const struct flow *flow,
+                      const struct flow_wildcards *wc)
+{
+    const ovs_be16 vid = htons(VLAN_VID_MASK);
+
+    aff_host_key_of_flow(key, flow);
+    if (key->net == AFF_NET_VNI) {
+        if (~ntohll(wc->masks.tunnel.tun_id) & 0xffffff) {
+            return false;
+        }
+    } else if ((wc->masks.vlans[0].tci & vid) != vid) {
+        return false;
+    }
+    return (wc->masks.dl_type == OVS_BE16_MAX
+            && (wc->masks.nw_proto == UINT8_MAX
+                || !aff_host_flow_is_ip(flow)));
 }
 
 void

@@ -19,6 +19,9 @@
 
 #include "ovs-ext/profile/tp.h"
 
+struct flow;
+struct flow_wildcards;
+
 enum aff_host_net {
     AFF_NET_UNTAGGED,
     AFF_NET_VLAN,
@@ -35,6 +38,17 @@ struct aff_host_key {
  * false if the datapath cannot tell that network's packets from others. */
 bool aff_host_key_make(struct aff_host_key *, const char *network,
                        enum tp_class);
+
+/* True for IP packets in Ethernet frames. */
+bool aff_host_flow_is_ip(const struct flow *);
+
+/* Makes the key of a packet, as extracted. */
+void aff_host_key_of_flow(struct aff_host_key *, const struct flow *);
+
+/* The same for all packets that a datapath flow matches.  Returns false if
+ * these are of several networks or classes. */
+bool aff_host_key_of_match(struct aff_host_key *, const struct flow *,
+                           const struct flow_wildcards *);
 
 /* Writes the name of the network into 'name'. */
 void aff_host_key_network(const struct aff_host_key *,

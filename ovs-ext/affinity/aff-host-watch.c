@@ -53,6 +53,7 @@ run_window(struct aff_host_watch *w, long long int now)
     if (tx >= AFF_WATCH_ENOUGH && w->loss >= AFF_WATCH_LOSS) {
         w->lossy_until = now + AFF_WATCH_GRUDGE;
     }
+    w->busy = tx >= AFF_WATCH_ENOUGH;
     w->window_start = now;
     w->window_tx = w->tx;
     w->window_rx = w->rx;
@@ -99,6 +100,7 @@ aff_host_watch_sample(struct aff_host_watch *w, long long int now, bool link,
         sent = 0;
         answered = false;
     }
+    w->gone_since = 0;
     w->tx = tx;
     w->rx = rx;
     w->link = link;
@@ -122,4 +124,27 @@ aff_host_watch_sample(struct aff_host_watch *w, long long int now, bool link,
         die(w, now, "it does not give packets back");
     }
     return 0;
+}
+
+void
+aff_host_watch_absent(struct aff_host_watch *w, long long int now)
+{
+    w->busy = false;
+    if (!w->gone_since) {
+        w->gone_since = now;
+    } else if (now - w->gone_since >= AFF_WATCH_ABSENCE) {
+        aff_host_watch_init(w, now);
+        w->gone_since = now;
+    }
+}
+
+bool
+aff_host_watch_clock(struct aff_host_watch *w, long long int now)
+{
+    bool due = w->alive && w->busy && now >= w->next_clock;
+
+    if (due) {
+        w->next_clock = now + AFF_WATCH_CLOCK;
+    }
+    return due;
 }

@@ -33,7 +33,9 @@ enum {
     AFF_WATCH_CALM = 30000,     /* ms alive; then deaths are forgotten. */
     AFF_WATCH_WINDOW = 200,     /* ms */
     AFF_WATCH_ENOUGH = 100,     /* Packets. */
-    AFF_WATCH_GRUDGE = 10000    /* ms */
+    AFF_WATCH_GRUDGE = 10000,   /* ms */
+    AFF_WATCH_CLOCK = 100,      /* ms */
+    AFF_WATCH_ABSENCE = 1000    /* ms */
 };
 #define AFF_WATCH_LOSS 0.02
 
@@ -58,6 +60,10 @@ struct aff_host_watch {
     double loss;                /* 0...1, of the last window with traffic. */
     double pps;                 /* Sent, in the last window. */
     long long int lossy_until;  /* Degraded until then. */
+
+    bool busy;                  /* AFF_WATCH_ENOUGH in the last window. */
+    long long int next_clock;
+    long long int gone_since;   /* No device since then, or 0. */
 };
 
 void aff_host_watch_init(struct aff_host_watch *, long long int now);
@@ -67,5 +73,13 @@ void aff_host_watch_init(struct aff_host_watch *, long long int now);
  * send now. */
 unsigned int aff_host_watch_sample(struct aff_host_watch *, long long int now,
                                    bool link, uint64_t tx, uint64_t rx);
+
+/* There is no device to take a sample of, as while it is reconfigured.  One
+ * that comes after AFF_WATCH_ABSENCE is a new one. */
+void aff_host_watch_absent(struct aff_host_watch *, long long int now);
+
+/* Whether to send a timed probe now: one every AFF_WATCH_CLOCK ms to an
+ * accelerator that is alive and has so much to do that it is of no account. */
+bool aff_host_watch_clock(struct aff_host_watch *, long long int now);
 
 #endif /* aff-host-watch.h */

@@ -416,7 +416,7 @@ report_change(const struct db_report *r,
                           FLOOR_LATENCY_US)
             || db_share_moved(row->loss, db_sane(r->loss, 1))
             || db_rate_moved(row->throughput,
-                             db_sane(r->throughput, MAX_REAL), FLOOR_PPS)
+                             db_sane(r->throughput, MAX_REAL), FLOOR_BPS)
             ? DB_MEASURE : DB_SAME);
 }
 

@@ -45,7 +45,7 @@ struct db_report {
     char resource[HRM_NAME_LEN];
     double latency_us;
     double loss;                /* Share of packets, 0 to 1. */
-    double throughput;          /* Packets/s. */
+    double throughput;          /* Bits/s that came through, 0 if unknown. */
     int64_t generation;         /* Of the instruction that was followed. */
 };
 

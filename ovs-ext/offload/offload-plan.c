@@ -42,6 +42,7 @@ struct cand {
     struct offload_rate rate;
     float last_n, last_dt;      /* Last count. */
     float saving;
+    float boost;                /* 1: not preferred. */
     uint16_t port;
     uint8_t failures;           /* In a row, up to 255. */
     bool used;                  /* Not a free slot. */
@@ -195,7 +196,7 @@ offload_plan_add(struct offload_plan *plan, int port, uint64_t packets,
     c->aux = aux;
     c->packets = packets;
     c->counted = now;
-    c->saving = 1;
+    c->saving = c->boost = 1;
     c->port = port;
     c->used = true;
     plan->ports[port].n++;
@@ -256,6 +257,19 @@ offload_plan_set_saving(struct offload_plan *plan, uint32_t id, double saving)
     plan->cands[id].saving = saving;
 }
 
+void
+offload_plan_set_boost(struct offload_plan *plan, uint32_t id, double boost)
+{
+    plan->cands[id].boost = MAX(1, MIN(boost, OFFLOAD_MAX_BOOST));
+}
+
+/* What a packet of 'c' in hardware is worth. */
+static float
+worth(const struct cand *c)
+{
+    return c->saving * c->boost;
+}
+
 static void
 add_swap(struct offload_plan *plan, float gain, uint32_t in, uint32_t out)
 {
@@ -295,8 +309,8 @@ plan_port(struct offload_plan *plan, struct port *port, uint32_t k)
     for (; i < port->n_outs && i < k && i < room; i++) {
         const struct cand *c = &plan->cands[outs[i].id];
 
-        if (c->rate.mean * c->saving * config->horizon >= config->cost) {
-            add_swap(plan, c->rate.mean * c->saving, outs[i].id, NO_ID);
+        if (c->rate.mean * worth(c) * config->horizon >= config->cost) {
+            add_swap(plan, c->rate.mean * worth(c), outs[i].id, NO_ID);
         }
     }
     if (i == port->n_outs || i == k) {
@@ -369,7 +383,7 @@ sort_out(struct offload_plan *plan, uint32_t id, long long int now)
         offload_rate_restart(&c->rate, c->last_n, c->last_dt);
     }
     doubt = plan->config.doubt * offload_rate_error(&c->rate);
-    value = c->rate.mean * c->saving;
+    value = c->rate.mean * worth(c);
     if (port->amnesty) {
         c->retry_at = now;
     }
@@ -380,12 +394,12 @@ sort_out(struct offload_plan *plan, uint32_t id, long long int now)
             port->threshold = value;
         }
         plan->ins[port->first_in + port->n_ins++]
-            = (struct offload_item) { -(c->rate.mean + doubt) * c->saving,
+            = (struct offload_item) { -(c->rate.mean + doubt) * worth(c),
                                       id };
     } else if (c->rate.mean > 0
                && (!c->failures || now >= c->retry_at)) {
         plan->outs[port->first_out + port->n_outs++]
-            = (struct offload_item) { (c->rate.mean - doubt) * c->saving, id };
+            = (struct offload_item) { (c->rate.mean - doubt) * worth(c), id };
     }
 }
 
@@ -623,7 +637,8 @@ offload_plan_explain(const struct offload_plan *plan, uint32_t id,
     *e = (struct offload_explanation) {
         .rate = c->rate.mean,
         .error = c->rate.seen > 0 ? offload_rate_error(&c->rate) : 0,
-        .value = c->rate.mean * c->saving,
+        .value = c->rate.mean * worth(c),
+        .boost = c->boost,
         .threshold = port->threshold,
         .in = c->in,
         .failures = c->failures,

@@ -22,6 +22,10 @@
  * Value        Predicted packets a second (offload-rate.h), times what
  *              matching one in hardware saves (1; less for a rule that only
  *              marks packets).
+ * Preference   A candidate may be preferred by a factor of 1 up to
+ *              OFFLOAD_MAX_BOOST, which its value is multiplied by.  So it
+ *              holds its place against what carries a few times as much,
+ *              and not against what carries more than that.
  * Admission    While there is room, by value.  In a full table one candidate
  *              takes the place of another if that saves, over 'horizon'
  *              seconds, more packets than the two updates cost.
@@ -42,7 +46,7 @@
  * Properties and limits
  * ---------------------
  *
- * candidates   up to 2^24; 56 bytes each
+ * candidates   up to 2^24; 64 bytes each
  * ports        up to OFFLOAD_MAX_PORTS
  * tick         O(n + k log k) for n candidates and k updates: about 2 ms for
  *              100,000
@@ -56,6 +60,7 @@
 
 #define OFFLOAD_MAX_PORTS 256
 #define OFFLOAD_UNKNOWN UINT32_MAX      /* Capacity not known yet. */
+#define OFFLOAD_MAX_BOOST 4.0
 
 struct offload_config {
     double budget;              /* Updates a second, > 0. */
@@ -96,7 +101,8 @@ struct offload_port_stats {
 /* What is known of a candidate, for explanations. */
 struct offload_explanation {
     double rate, error;         /* Packets/s, its standard deviation. */
-    double value;               /* Rate times saving. */
+    double value;               /* Rate times saving times boost. */
+    double boost;               /* 1 if not preferred. */
     double threshold;           /* Of its port. */
     bool in;                    /* In the table. */
     unsigned int failures;      /* In a row. */
@@ -132,6 +138,9 @@ void offload_plan_count(struct offload_plan *, uint32_t id, uint64_t packets,
  * handling it otherwise costs. */
 void offload_plan_set_saving(struct offload_plan *, uint32_t id,
                              double saving);
+
+/* Prefers 'id' by 'boost', which is cut to 1 up to OFFLOAD_MAX_BOOST. */
+void offload_plan_set_boost(struct offload_plan *, uint32_t id, double boost);
 
 /* Reckons anew. */
 void offload_plan_tick(struct offload_plan *, long long int now);
