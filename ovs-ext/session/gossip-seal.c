@@ -1,0 +1,451 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The only file of gossip that knows OpenSSL.  Key, nonce and additional data
+ * are arguments: nothing is drawn at random here, no clock is read. */
+
+#include <config.h>
+
+#include "ovs-ext/session/gossip-seal.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <string.h>
+
+#include "openvswitch/hmap.h"
+#include "ovs-ext/session/gossip-wire.h"
+#include "util.h"
+
+enum {
+    MAGIC = 0xe5,
+    SEAL_VERSION = 1,
+    FLAG_JOIN = 1,
+    HEADER = 28,
+    TAG = 16,
+    AAD = HEADER + 16,
+    WINDOW_WORDS = 16,
+    WINDOW = 64 * WINDOW_WORDS,
+};
+BUILD_ASSERT_DECL(HEADER + TAG == GOSSIP_SEAL_OVERHEAD);
+
+#define MAX48 ((UINT64_C(1) << 48) - 1)
+
+struct key {
+    uint32_t id;
+    uint8_t secret[GOSSIP_KEY_SIZE];
+};
+
+/* A sender that has said something that opened. */
+struct peer {
+    struct hmap_node node;          /* In 'peers' by 'host'. */
+    uint64_t host;
+    uint64_t epoch;
+    uint64_t top;                   /* Highest sequence number. */
+    uint64_t window[WINDOW_WORDS];  /* Bit (s % WINDOW): s has come. */
+    uint32_t key_id;                /* Of the key that 'ctx' is set up with. */
+    EVP_CIPHER_CTX *ctx;
+};
+
+struct gossip_seal {
+    uint64_t host, epoch;           /* Ours. */
+    uint64_t sequence;              /* Of the last datagram closed. */
+    struct key keys[GOSSIP_MAX_KEYS];
+    size_t n_keys;
+    size_t use;                     /* Index of the key to send with. */
+    EVP_CIPHER_CTX *send;           /* Set up with it. */
+    EVP_CIPHER_CTX *scratch;        /* For who is not a peer yet. */
+    struct hmap peers;
+    size_t max_peers;
+    uint64_t counts[GOSSIP_OPEN_N];
+};
+
+static void
+derive(const struct key *key, uint64_t host, uint64_t epoch,
+       uint8_t out[GOSSIP_KEY_SIZE])
+{
+    uint8_t input[16 + 16] = "ovs-ext gossip 1";
+    unsigned int n = GOSSIP_KEY_SIZE;
+
+    gossip_put(input + 16, host, 8);
+    gossip_put(input + 24, epoch, 8);
+    ovs_assert(HMAC(EVP_sha256(), key->secret, sizeof key->secret, input,
+                    sizeof input, out, &n) && n == GOSSIP_KEY_SIZE);
+}
+
+static void
+set_up(EVP_CIPHER_CTX *ctx, const struct key *key, uint64_t host,
+       uint64_t epoch, bool encrypt)
+{
+    uint8_t secret[GOSSIP_KEY_SIZE];
+
+    derive(key, host, epoch, secret);
+    ovs_assert(EVP_CipherInit_ex(ctx, EVP_aes_256_gcm(), NULL, secret, NULL,
+                                 encrypt) == 1);
+    OPENSSL_cleanse(secret, sizeof secret);
+}
+
+/* Returns the seal of the host with number 'host' that started at 'epoch', in
+ * ms since 1970.  It has no key yet.  'max_peers' bounds the senders that it
+ * keeps a replay window for; a window is never given up. */
+struct gossip_seal *
+gossip_seal_create(uint64_t host, uint64_t epoch, size_t max_peers)
+{
+    struct gossip_seal *s = xzalloc(sizeof *s);
+
+    ovs_assert(epoch && epoch <= MAX48);
+    s->host = host;
+    s->epoch = epoch;
+    s->max_peers = max_peers;
+    s->send = EVP_CIPHER_CTX_new();
+    s->scratch = EVP_CIPHER_CTX_new();
+    ovs_assert(s->send && s->scratch);
+    hmap_init(&s->peers);
+    return s;
+}
+
+void
+gossip_seal_destroy(struct gossip_seal *s)
+{
+    struct peer *p;
+
+    if (!s) {
+        return;
+    }
+    HMAP_FOR_EACH_POP (p, node, &s->peers) {
+        EVP_CIPHER_CTX_free(p->ctx);
+        free(p);
+    }
+    hmap_destroy(&s->peers);
+    EVP_CIPHER_CTX_free(s->send);
+    EVP_CIPHER_CTX_free(s->scratch);
+    OPENSSL_cleanse(s->keys, sizeof s->keys);
+    free(s);
+}
+
+/* Keys. */
+
+static uint32_t
+key_id(const uint8_t secret[GOSSIP_KEY_SIZE])
+{
+    static const uint8_t label[] = "ovs-ext gossip key";
+    uint8_t out[GOSSIP_KEY_SIZE];
+    unsigned int n = sizeof out;
+
+    ovs_assert(HMAC(EVP_sha256(), secret, GOSSIP_KEY_SIZE, label,
+                    sizeof label - 1, out, &n));
+    return gossip_get(out, 4);
+}
+
+static struct key *
+key_find(const struct gossip_seal *s, uint32_t id)
+{
+    for (size_t i = 0; i < s->n_keys; i++) {
+        if (s->keys[i].id == id) {
+            return CONST_CAST(struct key *, &s->keys[i]);
+        }
+    }
+    return NULL;
+}
+
+static void
+use(struct gossip_seal *s, size_t i)
+{
+    s->use = i;
+    set_up(s->send, &s->keys[i], s->host, s->epoch, true);
+}
+
+/* Accepts datagrams sealed with 'key', too.  The first key is also the one to
+ * send with.  Returns 0, EEXIST, or ENOSPC after GOSSIP_MAX_KEYS. */
+int
+gossip_seal_add_key(struct gossip_seal *s, const uint8_t key[GOSSIP_KEY_SIZE])
+{
+    uint32_t id = key_id(key);
+
+    if (key_find(s, id)) {
+        return EEXIST;
+    }
+    if (s->n_keys >= GOSSIP_MAX_KEYS) {
+        return ENOSPC;
+    }
+    s->keys[s->n_keys].id = id;
+    memcpy(s->keys[s->n_keys++].secret, key, GOSSIP_KEY_SIZE);
+    if (s->n_keys == 1) {
+        use(s, 0);
+    }
+    return 0;
+}
+
+/* Sends with 'key' from now on.  Returns 0, or ENOENT if it was not added. */
+int
+gossip_seal_use_key(struct gossip_seal *s, const uint8_t key[GOSSIP_KEY_SIZE])
+{
+    struct key *k = key_find(s, key_id(key));
+
+    if (!k) {
+        return ENOENT;
+    }
+    use(s, k - s->keys);
+    return 0;
+}
+
+/* Accepts 'key' no more.  Returns 0, ENOENT, or EBUSY if it is the one to send
+ * with. */
+int
+gossip_seal_remove_key(struct gossip_seal *s,
+                       const uint8_t key[GOSSIP_KEY_SIZE])
+{
+    struct key *k = key_find(s, key_id(key));
+
+    if (!k) {
+        return ENOENT;
+    }
+    size_t i = k - s->keys;
+    if (i == s->use) {
+        return EBUSY;
+    }
+    s->n_keys--;
+    memmove(k, k + 1, (s->n_keys - i) * sizeof *k);
+    OPENSSL_cleanse(&s->keys[s->n_keys], sizeof *k);
+    s->use -= i < s->use;
+    return 0;
+}
+
+size_t
+gossip_seal_n_keys(const struct gossip_seal *s)
+{
+    return s->n_keys;
+}
+
+/* Datagrams. */
+
+static void
+nonce(uint64_t sequence, uint8_t iv[12])
+{
+    memset(iv, 0, 12);
+    gossip_put(iv + 6, sequence, 6);
+}
+
+/* Seals the 'n' bytes of 'payload' (at most GOSSIP_PAYLOAD_MAX) for the host
+ * 'to_host' that started at 'to_epoch', or, if that is 0, with the flag JOIN
+ * for whoever it reaches.  'datagram' has room for GOSSIP_MTU bytes.  Returns
+ * the length of the datagram, or 0 if there is no key. */
+size_t
+gossip_seal_close(struct gossip_seal *s, uint64_t to_host, uint64_t to_epoch,
+                  const void *payload, size_t n, uint8_t *datagram)
+{
+    uint8_t aad[AAD], iv[12];
+    int len;
+
+    ovs_assert(n <= GOSSIP_PAYLOAD_MAX);
+    if (!s->n_keys || s->sequence >= MAX48) {
+        return 0;
+    }
+    s->sequence++;
+    datagram[0] = MAGIC;
+    datagram[1] = SEAL_VERSION;
+    datagram[2] = to_epoch ? 0 : FLAG_JOIN;
+    datagram[3] = 0;
+    gossip_put(datagram + 4, s->keys[s->use].id, 4);
+    gossip_put(datagram + 8, s->host, 8);
+    gossip_put(datagram + 16, s->epoch, 6);
+    gossip_put(datagram + 22, s->sequence, 6);
+    memcpy(aad, datagram, HEADER);
+    gossip_put(aad + HEADER, to_epoch ? to_host : 0, 8);
+    gossip_put(aad + HEADER + 8, to_epoch, 8);
+    nonce(s->sequence, iv);
+    ovs_assert(EVP_EncryptInit_ex(s->send, NULL, NULL, NULL, iv) == 1
+               && EVP_EncryptUpdate(s->send, NULL, &len, aad, AAD) == 1
+               && EVP_EncryptUpdate(s->send, datagram + HEADER, &len, payload,
+                                    n) == 1
+               && EVP_EncryptFinal_ex(s->send, datagram + HEADER + len,
+                                      &len) == 1
+               && EVP_CIPHER_CTX_ctrl(s->send, EVP_CTRL_GCM_GET_TAG, TAG,
+                                      datagram + HEADER + n) == 1);
+    return HEADER + n + TAG;
+}
+
+static struct peer *
+peer_find(const struct gossip_seal *s, uint64_t host)
+{
+    struct peer *p;
+
+    HMAP_FOR_EACH_WITH_HASH (p, node, host >> 32, &s->peers) {
+        if (p->host == host) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static bool
+window_has(const struct peer *p, uint64_t seq)
+{
+    return (seq <= p->top
+            && (p->top - seq >= WINDOW
+                || p->window[seq % WINDOW / 64] >> seq % 64 & 1));
+}
+
+static void
+window_add(struct peer *p, uint64_t seq)
+{
+    if (seq > p->top && seq - p->top >= WINDOW) {
+        memset(p->window, 0, sizeof p->window);
+        p->top = seq;
+    }
+    while (p->top < seq) {
+        p->top++;
+        p->window[p->top % WINDOW / 64] &= ~(UINT64_C(1) << p->top % 64);
+    }
+    p->window[seq % WINDOW / 64] |= UINT64_C(1) << seq % 64;
+}
+
+static bool
+decrypt(EVP_CIPHER_CTX *ctx, const uint8_t *datagram, size_t n,
+        uint64_t host, uint64_t epoch, uint64_t sequence, uint8_t *payload)
+{
+    uint8_t aad[AAD], iv[12], tag[TAG];
+    size_t body = n - HEADER - TAG;
+    int len;
+
+    memcpy(aad, datagram, HEADER);
+    gossip_put(aad + HEADER, host, 8);
+    gossip_put(aad + HEADER + 8, epoch, 8);
+    memcpy(tag, datagram + n - TAG, TAG);
+    nonce(sequence, iv);
+    return (EVP_DecryptInit_ex(ctx, NULL, NULL, NULL, iv) == 1
+            && EVP_DecryptUpdate(ctx, NULL, &len, aad, AAD) == 1
+            && EVP_DecryptUpdate(ctx, payload, &len, datagram + HEADER,
+                                 body) == 1
+            && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG, tag) == 1
+            && EVP_DecryptFinal_ex(ctx, payload + len, &len) == 1);
+}
+
+/* Makes a peer of 'from', which has just proved that it has 'key', or moves
+ * one to its new epoch.  Takes over the context that did it.  What the sender
+ * sealed before 'sequence' counts as seen: some of it, its HELLO, was. */
+static bool
+peer_renew(struct gossip_seal *s, struct peer *p,
+           const struct gossip_from *from, const struct key *key,
+           uint64_t sequence)
+{
+    EVP_CIPHER_CTX *ctx = s->scratch;
+
+    if (!p) {
+        if (hmap_count(&s->peers) >= s->max_peers) {
+            return false;
+        }
+        p = xzalloc(sizeof *p);
+        p->host = from->host;
+        p->ctx = EVP_CIPHER_CTX_new();
+        ovs_assert(p->ctx);
+        hmap_insert(&s->peers, &p->node, from->host >> 32);
+    }
+    if (p->epoch != from->epoch) {
+        p->epoch = from->epoch;
+        p->top = sequence;
+        memset(p->window, 0xff, sizeof p->window);
+    }
+    s->scratch = p->ctx;
+    p->ctx = ctx;
+    p->key_id = key->id;
+    return true;
+}
+
+static enum gossip_open_error
+open_datagram(struct gossip_seal *s, const uint8_t *datagram, size_t n,
+              struct gossip_from *from, uint8_t *payload, size_t *payload_n)
+{
+    if (n < HEADER + TAG) {
+        return GOSSIP_OPEN_TRUNCATED;
+    }
+    if (n > GOSSIP_MTU) {
+        return GOSSIP_OPEN_OVERSIZED;
+    }
+    if (datagram[0] != MAGIC || datagram[1] != SEAL_VERSION
+        || datagram[2] & ~FLAG_JOIN || datagram[3]) {
+        return GOSSIP_OPEN_FORMAT;
+    }
+    uint64_t sequence = gossip_get(datagram + 22, 6);
+
+    from->join = datagram[2] & FLAG_JOIN;
+    from->host = gossip_get(datagram + 8, 8);
+    from->epoch = gossip_get(datagram + 16, 6);
+    if (from->host == s->host) {
+        return GOSSIP_OPEN_SELF;
+    }
+    const struct key *key = key_find(s, gossip_get(datagram + 4, 4));
+    if (!key) {
+        return GOSSIP_OPEN_KEY;
+    }
+
+    /* Cheaper than to open it, and what the header claims is checked below. */
+    struct peer *p = peer_find(s, from->host);
+    if (!sequence || (p && (from->epoch < p->epoch
+                            || (from->epoch == p->epoch
+                                && window_has(p, sequence))))) {
+        return GOSSIP_OPEN_REPLAYED;
+    }
+
+    bool known = p && p->epoch == from->epoch && p->key_id == key->id;
+    EVP_CIPHER_CTX *ctx = known ? p->ctx : s->scratch;
+    if (!known) {
+        set_up(ctx, key, from->host, from->epoch, false);
+    }
+    if (!decrypt(ctx, datagram, n, from->join ? 0 : s->host,
+                 from->join ? 0 : s->epoch, sequence, payload)) {
+        return GOSSIP_OPEN_FORGED;
+    }
+    *payload_n = n - HEADER - TAG;
+
+    /* What is not bound to this run of ours makes no peer. */
+    if (!from->join && !known && !peer_renew(s, p, from, key, sequence)) {
+        return GOSSIP_OPEN_FULL;
+    }
+    p = known ? p : peer_find(s, from->host);
+    if (p && p->epoch == from->epoch) {
+        window_add(p, sequence);
+    }
+    return GOSSIP_OPEN_OK;
+}
+
+/* Opens a datagram of 'n' bytes.  Only if this returns GOSSIP_OPEN_OK do
+ * '*from', the '*payload_n' bytes of 'payload' (room for GOSSIP_PAYLOAD_MAX)
+ * mean anything. */
+enum gossip_open_error
+gossip_seal_open(struct gossip_seal *s, const uint8_t *datagram, size_t n,
+                 struct gossip_from *from, uint8_t *payload,
+                 size_t *payload_n)
+{
+    enum gossip_open_error error = open_datagram(s, datagram, n, from,
+                                                 payload, payload_n);
+
+    s->counts[error]++;
+    return error;
+}
+
+const char *
+gossip_open_error_to_string(enum gossip_open_error error)
+{
+    switch (error) {
+    case GOSSIP_OPEN_OK: return "accepted";
+    case GOSSIP_OPEN_TRUNCATED: return "truncated";
+    case GOSSIP_OPEN_OVERSIZED: return "oversized";
+    case GOSSIP_OPEN_FORMAT: return "format";
+    case GOSSIP_OPEN_SELF: return "self";
+    case GOSSIP_OPEN_KEY: return "unknown-key";
+    case GOSSIP_OPEN_REPLAYED: return "replayed";
+    case GOSSIP_OPEN_FORGED: return "forged";
+    case GOSSIP_OPEN_FULL: return "full";
+    case GOSSIP_OPEN_N:
+    default: return "?";
+    }
+}
+
+/* How many datagrams ended with 'error'. */
+uint64_t
+gossip_seal_count(const struct gossip_seal *s, enum gossip_open_error error)
+{
+    return s->counts[error];
+}

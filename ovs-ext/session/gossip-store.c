@@ -1,0 +1,195 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The records that a host knows, and their hashes by bucket. */
+
+#include <config.h>
+
+#include "ovs-ext/session/gossip-impl.h"
+
+#include <string.h>
+
+#include "util.h"
+
+void
+gossip_store_init__(struct gossip *g)
+{
+    hmap_init(&g->items);
+    heap_init(&g->expiry);
+    ovs_list_init(&g->lru);
+}
+
+/* What 'item' contributes to the hash of its bucket.  Load repeats itself and
+ * need not be compared. */
+static uint64_t
+item_digest(const struct item *item)
+{
+    bool member = item->r.class == GOSSIP_MEMBER;
+    uint8_t bytes[24];
+
+    if (item->r.class == GOSSIP_LOAD) {
+        return 0;
+    }
+    gossip_put(bytes, item->hash, 8);
+    gossip_put(bytes + 8, gossip_item_version__(item), 8);
+    gossip_put(bytes + 16, member ? 0 : item->r.origin, 8);
+    return gossip_hash(bytes, sizeof bytes);
+}
+
+static void
+account(struct gossip *g, const struct item *item)
+{
+    g->buckets[gossip_bucket__(item->hash)] ^= item_digest(item);
+}
+
+uint64_t
+gossip_root__(const struct gossip *g)
+{
+    return gossip_hash(g->buckets, sizeof g->buckets);
+}
+
+struct item *
+gossip_item_find__(const struct gossip *g, uint64_t hash)
+{
+    struct item *item;
+
+    HMAP_FOR_EACH_WITH_HASH (item, node, hash, &g->items) {
+        if (item->hash == hash) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
+struct member *
+gossip_member_find__(const struct gossip *g, uint64_t host)
+{
+    uint8_t key[9] = { GOSSIP_MEMBER };
+    struct item *item;
+
+    gossip_put(key + 1, host, 8);
+    item = gossip_item_find__(g, gossip_hash(key, sizeof key));
+    return item ? item->member : NULL;
+}
+
+/* Milliseconds for which 'item' still counts, 0 if for ever. */
+uint32_t
+gossip_item_ttl__(const struct gossip *g, const struct item *item)
+{
+    return item->expires == NEVER ? 0 : MAX(item->expires - g->now, 1);
+}
+
+static void
+set_expiry(struct gossip *g, struct item *item, uint32_t ttl)
+{
+    if (item->expires != NEVER) {
+        heap_remove(&g->expiry, &item->expiry_node);
+    }
+    item->expires = ttl ? g->now + ttl : NEVER;
+    if (ttl) {
+        heap_insert(&g->expiry, &item->expiry_node, NEVER - item->expires);
+    }
+}
+
+static void
+item_destroy(struct gossip *g, struct item *item)
+{
+    gossip_dequeue__(g, item);
+    account(g, item);
+    set_expiry(g, item, 0);
+    hmap_remove(&g->items, &item->node);
+    if (item->member) {
+        gossip_ring_remove__(g, item->member);
+        ovs_list_remove(&item->member->suspect_node);
+        free(item->member);
+        g->n_members--;
+    } else {
+        ovs_list_remove(&item->lru_node);
+        g->n_records--;
+    }
+    free(item);
+}
+
+static struct item *
+item_create(struct gossip *g, uint64_t hash, const struct gossip_record *r)
+{
+    struct item *item = xzalloc(sizeof *item);
+
+    item->hash = hash;
+    item->expires = NEVER;
+    hmap_insert(&g->items, &item->node, hash);
+    if (r->class == GOSSIP_MEMBER) {
+        item->member = xzalloc(sizeof *item->member);
+        item->member->item = item;
+        item->member->host = gossip_get(r->key, 8);
+        item->member->state = GOSSIP_LEFT;      /* Not in the ring yet. */
+        ovs_list_init(&item->member->suspect_node);
+        g->n_members++;
+    } else {
+        if (g->n_records >= g->cfg.max_records) {
+            g->stats.records_evicted++;
+            item_destroy(g, CONTAINER_OF(ovs_list_front(&g->lru),
+                                         struct item, lru_node));
+        }
+        ovs_list_push_back(&g->lru, &item->lru_node);
+        g->n_records++;
+    }
+    return item;
+}
+
+/* Stores 'r', which is known to be newer than what is there.  Returns its
+ * item, or null if it is of a member for which there is no room. */
+struct item *
+gossip_store_put__(struct gossip *g, const struct gossip_record *r)
+{
+    uint64_t hash = gossip_record_hash(r);
+    struct item *item = gossip_item_find__(g, hash);
+
+    if (item) {
+        account(g, item);
+        if (!item->member) {
+            ovs_list_remove(&item->lru_node);
+            ovs_list_push_back(&g->lru, &item->lru_node);
+        }
+    } else if (r->class == GOSSIP_MEMBER
+               && g->n_members >= g->cfg.max_members) {
+        g->stats.records_refused++;
+        return NULL;
+    } else {
+        item = item_create(g, hash, r);
+    }
+    item->r = *r;
+    account(g, item);
+    set_expiry(g, item, r->ttl);
+    return item;
+}
+
+/* Forgets what has expired. */
+void
+gossip_store_run__(struct gossip *g)
+{
+    while (!heap_is_empty(&g->expiry)) {
+        struct item *item = CONTAINER_OF(heap_max(&g->expiry), struct item,
+                                         expiry_node);
+
+        if (item->expires > g->now) {
+            break;
+        }
+        if (g->cfg.changed) {
+            g->cfg.changed(g->cfg.aux, &item->r, true);
+        }
+        item_destroy(g, item);
+    }
+}
+
+void
+gossip_store_destroy__(struct gossip *g)
+{
+    struct item *item, *next;
+
+    HMAP_FOR_EACH_SAFE (item, next, node, &g->items) {
+        item_destroy(g, item);
+    }
+    hmap_destroy(&g->items);
+    heap_destroy(&g->expiry);
+}
