@@ -17,9 +17,9 @@ EXTRA_DIST += \
 	utilities/bench/gossip_hostile.py \
 	utilities/bench/gossip_live.py \
 	utilities/bench/handoff.py \
-	utilities/bench/header-cache.py \
+	utilities/bench/header_cache.py \
 	utilities/bench/lab.py \
-	utilities/bench/migration-predict.py \
+	utilities/bench/migration_predict.py \
 	utilities/bench/onc.py \
 	utilities/bench/offload.py \
 	utilities/bench/order.py \
