@@ -84,7 +84,7 @@ train(uint64_t first, uint64_t last)
     }
     for (int i = 0; i < TPAM_N_FEATURES; i++) {
         printf("%.4f%s", config.weights[i],
-               i < TPAM_N_FEATURES - 1 ? ", " : "\n");
+               i == TPAM_N_FEATURES - 1 ? "\n" : i % 8 == 7 ? ",\n" : ", ");
     }
     free(samples.s);
 }

@@ -11,7 +11,8 @@
  * end the process.  phc_check() walks the trees of the newest version in the
  * file (format 1, 64 bit, as LMDB 0.9 writes it): every page once, within the
  * file, the nodes of a page side by side, their keys in order, overflow pages
- * and the list of free pages likewise.  It does not look at contents; those have MACs.
+ * and the list of free pages likewise.  Contents are not its business; they
+ * have MACs.
  *
  * Reads with pread(), so that a file that is cut short is an error and no
  * signal.  150 MB take about 0.1 s from the page cache. */

@@ -33,7 +33,7 @@ struct phc_store {
     MDB_env *env;
     MDB_dbi dbi;
     EVP_MAC_CTX *mac;           /* Has the key. */
-    struct phc_store_counts counts;
+    struct phc_store_counts counts;     /* But for 'n'. */
 };
 
 static int

@@ -212,8 +212,10 @@ phc_put(struct phc *phc, const struct sess_key *key, uint16_t service,
     if (way < PHC_WAYS) {
         phc->counts.updates++;
     } else {
-        for (way = 0; way < PHC_WAYS && sess_tags_get(&set->tags, way); way++) {
-            continue;
+        for (way = 0; way < PHC_WAYS; way++) {
+            if (!sess_tags_get(&set->tags, way)) {
+                break;
+            }
         }
         if (way == PHC_WAYS) {
             way = choose_victim(set, p, now);

@@ -63,8 +63,7 @@ sess_key_equals(const struct sess_key *a, const struct sess_key *b)
 }
 
 /* Both halves of a 128-bit product, folded.  Multiplication with a constant
- * that an odd secret was mixed into is a strongly universal step (Dietzfelbinger
- * 1996); folding keeps the high half's entropy. */
+ * that a secret was mixed into; folding keeps the entropy of the high half. */
 static inline uint64_t
 sess_mix__(uint64_t a, uint64_t b)
 {

@@ -20,8 +20,8 @@
  *
  * A member that drains is no longer given sessions, but the slots that were
  * its own name it as their second owner: a host without the session sends it
- * there, one hop on, and no further (unless all drain).  For the other slots the second owner is
- * who would be first without the first.
+ * there, one hop on, and no further.  For the other slots the second owner is
+ * who would be first without the first.  If all drain, drain is ignored.
  *
  * A table does not change once it is made; readers in any thread. */
 

@@ -15,6 +15,10 @@
 
 #define SIGMAS_90 3.29          /* Width of a 90 % interval. */
 #define OVER_DECAY 0.1
+/* What a group may be too large, for rooms are guessed. */
+#define ROOM_MARGIN 0.005
+/* Of who is on a host that drains: announced rather than predicted. */
+#define DRAIN_PROBABILITY 0.97
 #define LOAD_DECAY 0.2
 
 void
@@ -26,9 +30,9 @@ tpam_config_init(struct tpam_config *config)
         .limit = 0.85,
         .target = 0.75,
         .slo_us = 2000,
-        .on = 0.5,
-        .off = 0.25,
-        .hold = 20,
+        .on = 0.8,
+        .off = 0.3,
+        .hold = 10,
         .n_targets = 2,
         .weights = {
 #include "ovs-ext/session/tpam-weights.inc"
@@ -300,6 +304,16 @@ by_load(const void *a_, const void *b_)
             : a->number < b->number ? -1 : a->number > b->number);
 }
 
+/* By how much group 'i' of 'h' is larger than the next: 1 for clearly. */
+static double
+lead_of(const struct tpam_host_state *h, size_t i)
+{
+    return (i + 1 < h->n_groups
+            ? MIN((h->groups[i]->load - h->groups[i + 1]->load)
+                  / MAX(0.15 * h->groups[i]->load, 1e-3), 1)
+            : 1);
+}
+
 /* Features of the groups of 'h'; 'room' is what the least loaded other host
  * can take. */
 static void
@@ -314,13 +328,15 @@ run_groups(const struct tpam *t, struct tpam_host_state *h, double room)
     for (size_t i = 0; i < h->n_groups; i++) {
         struct tpam_group_state *g = h->groups[i];
         double load = MAX(g->load, 1e-3);
-        bool fits = h->draining || load <= room;
+        bool fits = h->draining || load <= room + ROOM_MARGIN;
         double need = (fits ? MIN(MAX((h->excess - before) / load, -2), 2)
                        : -2);
         double over = -1;
         double late = distance(g->latency, t->config.horizon,
                                t->config.slo_us, load_itself, 0, &over);
         double among = need > 1 ? 1 : need > 0 ? 0.5 + need / 2 : 0;
+        double first = fits && rank == 0;
+        bool lately = h->left_at && t->n_runs - h->left_at < 5;
 
         g->x[0] = 1;
         g->x[1] = h->draining;
@@ -330,14 +346,19 @@ run_groups(const struct tpam *t, struct tpam_host_state *h, double room)
         g->x[5] = h->over;
         g->x[6] = among * h->over;
         g->x[7] = late / 3;
-        g->x[8] = !fits ? 0 : rank == 0 ? 1 : rank == 1 ? 0.5 : 0;
+        g->x[8] = first;
         g->x[9] = among * soon;
-        g->x[10] = g->x[8] * soon;
+        g->x[10] = first * soon;
         g->x[11] = among * MIN(h->over_for / 15, 1);
-        g->x[12] = g->x[8] * (h->left_at && t->n_runs - h->left_at < 8);
-        g->x[13] = g->x[8] * still * MIN(MAX((h->over_for - 6) / 6, 0), 1);
-        g->x[14] = among * still * MIN(MAX((h->over_for - 10) / 4, 0), 1);
+        g->x[12] = lately && !h->draining;
+        g->x[13] = first * still * MIN(MAX((h->over_for - 6) / 6, 0), 1);
+        g->x[14] = fits && rank == 1;
+        g->x[15] = (first ? lead_of(h, i)
+                    : fits && rank == 1 ? -lead_of(h, i - 1) : 0);
         g->p = tpam_score(t->config.weights, g->x);
+        if (h->draining) {
+            g->p = MAX(g->p, DRAIN_PROBABILITY);
+        }
         if (fits) {
             before += load;
             rank++;

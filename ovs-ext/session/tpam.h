@@ -28,6 +28,8 @@
  * what happens: a group that migrated, or a hint that came to nothing, is one
  * step of gradient descent.
  *
+ * A host that drains needs no prediction: all of its groups are hinted.
+ *
  * Cost: a few forecast updates a group and period; 10 kB a host, 6 kB a group.
  * Pure; one thread at a time.  Time is the number of tpam_run(). */
 
@@ -38,7 +40,7 @@
 struct tpam;
 
 enum {
-    TPAM_N_FEATURES = 15,
+    TPAM_N_FEATURES = 16,
     TPAM_MAX_TARGETS = 4,
     TPAM_MAX_HOSTS = 1024
 };
