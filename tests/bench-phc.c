@@ -22,6 +22,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_hash.h>
 
@@ -136,30 +137,54 @@ emit(const char *level, const char *op, size_t entries, const char *unit,
 
 /* Level 1. */
 
-/* Looks up and pushes; returns the ns each. */
+/* Nanoseconds of a cycle of the time stamp counter. */
+static double
+tsc_ns(void)
+{
+    static double ns;
+
+    if (!ns) {
+        uint64_t start = now_ns(CLOCK_MONOTONIC), cycles = rte_rdtsc();
+
+        while (now_ns(CLOCK_MONOTONIC) - start < 20000000) {
+            continue;
+        }
+        ns = ((double) (now_ns(CLOCK_MONOTONIC) - start)
+              / (rte_rdtsc() - cycles));
+    }
+    return ns;
+}
+
+/* Looks up and pushes; returns the ns each.  The keys of a burst are in the
+ * first level of the processor's cache, as they are when they have just been
+ * taken from packets. */
 static double
 time_push(struct phc *phc, const struct sess_key *keys, size_t n,
           struct phc_stats *stats, uint64_t *pushed)
 {
     static uint8_t buffers[BUFFERS][BUFFER] OVS_ALIGNED_VAR(64);
-    uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
+    double cycle = tsc_ns();
     struct phc_ref refs[BURST];
-    size_t b = 0;
+    uint64_t total = 0;
 
     for (size_t i = 0; i + BURST <= n; i += BURST) {
-        phc_lookup(phc, &keys[i], BURST, 0, refs, stats);
-        for (size_t j = 0; j < BURST; j++) {
-            struct phc_patch patch = { .flow_hash = i + j };
+        struct phc_patch patch = { .ip_id = 0 };
+        struct sess_key burst[BURST];
+        size_t b = i % BUFFERS;
 
+        memcpy(burst, &keys[i], sizeof burst);
+        uint64_t start = rte_rdtsc_precise();
+        phc_lookup(phc, burst, BURST, 0, refs, stats);
+        for (size_t j = 0; j < BURST; j++) {
+            patch.flow_hash = i + j;
             if (refs[j].template) {
-                *pushed += phc_push(phc, refs[j], &buffers[b][128], 64, 128,
-                                    &patch) != 0;
+                *pushed += phc_push(phc, refs[j], &buffers[b + j][128], 64,
+                                    128, &patch) != 0;
             }
-            b = (b + 1) % BUFFERS;
         }
+        total += rte_rdtsc_precise() - start;
     }
-    return (double) (now_ns(CLOCK_THREAD_CPUTIME_ID) - start)
-           / ROUND_DOWN(n, BURST);
+    return total * cycle / ROUND_DOWN(n, BURST);
 }
 
 static void

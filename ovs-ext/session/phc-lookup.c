@@ -69,6 +69,7 @@ phc_lookup(struct phc *phc, const struct sess_key *keys, size_t n,
     size_t hits = 0;
 
     /* Three passes, each over lines that the one before has asked for. */
+#pragma GCC unroll 4
     for (size_t i = 0; i < n; i++) {
         uint64_t hash = sess_key_hash(&keys[i], phc->basis);
 
@@ -76,6 +77,7 @@ phc_lookup(struct phc *phc, const struct sess_key *keys, size_t n,
         tags[i] = sess_tag(hash);
         OVS_PREFETCH(sets[i]);
     }
+#pragma GCC unroll 4
     for (size_t i = 0; i < n; i++) {
         seqs[i] = ext_seq_begin(&sets[i]->seq);
         ways[i] = sess_tags_find(&sets[i]->tags, tags[i]);
@@ -90,13 +92,16 @@ phc_lookup(struct phc *phc, const struct sess_key *keys, size_t n,
                                    &word))) {
             word = find_again(sets[i], &keys[i], tags[i], stats);
         }
-        refs[i] = phc_word_ref(word);
-        if (word && OVS_UNLIKELY(phc_is_past(word >> 32, now))) {
-            refs[i] = (struct phc_ref) { 0, 0 };
-            stats->expired++;
+        if (OVS_LIKELY(word)) {
+            if (OVS_UNLIKELY(phc_is_past(word >> 32, now))) {
+                stats->expired++;
+                word = 0;
+            } else {
+                OVS_PREFETCH(&phc->slots[(uint16_t) word]);
+                hits++;
+            }
         }
-        OVS_PREFETCH(&phc->slots[refs[i].template]);
-        hits += refs[i].template != 0;
+        refs[i] = phc_word_ref(word);
     }
     stats->hits += hits;
     stats->misses += n - hits;

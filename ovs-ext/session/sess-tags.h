@@ -40,8 +40,8 @@ sess_set_index(uint32_t hash, uint32_t n_sets)
 /* PMD-THREAD CODE */
 
 /* sess_tags_find() returns the ways whose tag may be 'tag', one bit each,
- * without a branch, for which way it is cannot be predicted; sess_way() tells which
- * the lowest bit stands for, x & (x - 1) goes on to the next. */
+ * without a branch, for which way it is cannot be predicted; sess_way() tells
+ * which the lowest bit stands for, x & (x - 1) goes on to the next. */
 
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
 /* Both words at once.  Whether they belong together is for the caller's
