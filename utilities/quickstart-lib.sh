@@ -205,9 +205,9 @@ require_packages() {
 
 ## Hugepages.
 
-# Takes 1 GB of 2 MB hugepages for the time of this run, if it may and can.
+# Takes 2 GB of 2 MB hugepages for the time of this run, if it may and can.
 take_hugepages() {
-    local pages=512 nr=/proc/sys/vm/nr_hugepages before free
+    local pages=1024 nr=/proc/sys/vm/nr_hugepages before free
 
     hugepages=no
     if ! is_root || test "${OVS_EXT_NO_HUGE-}" = 1 || test ! -w $nr \
