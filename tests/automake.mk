@@ -26,6 +26,7 @@ TESTSUITE_AT = \
 	tests/session.at
 
 EXTRA_DIST += \
+	tests/test-util.h \
 	$(TESTSUITE_AT) \
 	tests/atlocal.in \
 	tests/check-ovs.sh \

@@ -464,5 +464,5 @@ main(int argc, char *argv[])
         { NULL, NULL },
     };
 
-    return run_tests(tests, argc, argv);
+    return run_forecast_tests(tests, argc, argv);
 }

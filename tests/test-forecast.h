@@ -7,22 +7,10 @@
 /* Helpers of test-forecast and test-forecast-input. */
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "ovs-ext/core/ext-rng.h"
 #include "ovs-ext/core/forecast.h"
-#include "util.h"
-
-#define CHECK(COND)                                                     \
-    do {                                                                \
-        if (!(COND)) {                                                  \
-            fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__,      \
-                    __LINE__, #COND);                                   \
-            exit(1);                                                    \
-        }                                                               \
-    } while (0)
+#include "tests/test-util.h"
 
 #define CHECK_NEAR(A, B, TOLERANCE)                                     \
     do {                                                                \
@@ -79,32 +67,16 @@ season_of(size_t i)
     return 200 + 10 * shape[i % ARRAY_SIZE(shape)];
 }
 
-/* A named test. */
-struct test {
-    const char *name;
-    void (*run)(void);
-};
-
-/* Runs the test named on the command line, or all.  Returns the exit code. */
+/* run_tests() with what refits need. */
 static inline int
-run_tests(const struct test *tests, int argc, char *argv[])
+run_forecast_tests(const struct test *tests, int argc, char *argv[])
 {
-    size_t n = 0;
+    int retval;
 
     fit = forecast_fit_create();
-    for (const struct test *t = tests; t->name; t++) {
-        if (argc < 2 || !strcmp(argv[1], t->name)) {
-            t->run();
-            printf("%s: ok\n", t->name);
-            n++;
-        }
-    }
+    retval = run_tests(tests, argc, argv);
     forecast_fit_destroy(fit);
-    if (!n) {
-        fprintf(stderr, "%s: no such test\n", argv[1]);
-        return 1;
-    }
-    return 0;
+    return retval;
 }
 
 #endif /* test-forecast.h */
