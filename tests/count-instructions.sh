@@ -2,14 +2,15 @@
 # Copyright (c) 2026 The ovs-ext authors.
 # SPDX-License-Identifier: Apache-2.0
 #
-# usage: count-instructions.sh COUNT-STEERING
+# usage: count-instructions.sh PROGRAM MODE...
 #
-# Prints the instructions that steering adds to receiving and transmitting, by
-# burst size, counted by callgrind: a count does not depend on what else the
-# machine does.
+# Prints the instructions that each mode of PROGRAM (tests/count-util.h) takes
+# for a packet, and how many more than the first mode that is, by burst size,
+# counted by callgrind: a count does not depend on what else the machine does.
 
 set -e
 program=$1
+shift
 n=2000
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -24,10 +25,17 @@ count() {
     sed -n 's/^==[0-9]*== Collected : *//p' "$tmp/err"
 }
 
-printf '%5s %18s %18s %12s\n' burst 'stock per packet' 'steering' 'difference'
+echo "${program##*/}, instructions per packet:"
+printf '%5s %12s' burst "$1"
+first=$1
+shift
+printf ' %12s %11s' $(for mode; do echo "$mode" more; done)
+echo
 for burst in 1 4 32; do
-    stock=$(count stock $burst $n)
-    steering=$(count steering $burst $n)
-    echo "$burst $stock $steering $((burst * n))"
-done | awk '{ printf "%5d %18.1f %18.1f %12.1f\n",
-              $1, $2 / $4, $3 / $4, ($3 - $2) / $4 }'
+    for mode in "$first" "$@"; do
+        count "$mode" $burst $n
+    done | awk -v burst=$burst -v n=$((burst * n)) '
+        NR == 1 { first = $1; printf "%5d %12.1f", burst, first / n }
+        NR > 1 { printf " %12.1f %11.1f", $1 / n, ($1 - first) / n }
+        END { print "" }'
+done

@@ -2,30 +2,16 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Instructions that steering adds to a packet, counted by callgrind.
- *
- *     count-steering stock|steering BURST N
- *
- * receives and "transmits" N bursts of BURST packets from the software NIC of
- * test-steer-moves, in a thread that steering takes for a PMD thread, with
- * steering in between or not.  Only what happens inside count_region() is
- * ours to count: tests/count-instructions.sh tells callgrind so. */
+/* Instructions that steering adds to a packet (count-util.h): packets are
+ * received from the software NIC of test-steer-moves and "transmitted" in a
+ * thread that steering takes for a PMD thread, with steering in between or
+ * not. */
 
 #include <config.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "datapath-hooks/ext-hooks.h"
-#include "openvswitch/vlog.h"
+#include "tests/count-util.h"
 #include "tests/test-steer-moves.h"
-#include "util.h"
-
-struct count_args {
-    bool steering;
-    unsigned int burst, n;
-};
 
 /* The part of a PMD thread's loop that steering is in. */
 static int __attribute__((noipa))
@@ -48,6 +34,7 @@ static void *
 count_main(void *args_)
 {
     const struct count_args *args = args_;
+    bool steering = !strcmp(args->mode, "steering");
     struct steer_port *port = fake_port_open();
     struct netdev_rxq *rx;
 
@@ -61,7 +48,7 @@ count_main(void *args_)
             fake_send((i * 7 + j * 2) % 64 & ~1u, 1);
         }
         dp_packet_batch_init(&batch);
-        CHECK(!count_region(args->steering, rx, &batch));
+        CHECK(!count_region(steering, rx, &batch));
         CHECK(batch.count == args->burst);
         dp_packet_delete_batch(&batch, true);
     }
@@ -71,21 +58,10 @@ count_main(void *args_)
 int
 main(int argc, char *argv[])
 {
+    static const char *const modes[] = { "stock", "steering", NULL };
     struct count_args args;
 
-    set_program_name(argv[0]);
-    if (argc != 4 || (strcmp(argv[1], "stock")
-                      && strcmp(argv[1], "steering"))) {
-        ovs_fatal(0, "usage: %s stock|steering BURST N", argv[0]);
-    }
-    args.steering = !strcmp(argv[1], "steering");
-    args.burst = atoi(argv[2]);
-    args.n = atoi(argv[3]);
-    if (!args.burst || args.burst > NETDEV_MAX_BURST || !args.n) {
-        ovs_fatal(0, "BURST is 1 to %d, N at least 1", NETDEV_MAX_BURST);
-    }
-
-    vlog_set_levels(NULL, VLF_ANY_DESTINATION, VLL_OFF);
+    count_parse(argc, argv, modes, &args);
     steer_ports_init();
     steer_moves_init();
     fake_has_reta = true;

@@ -491,6 +491,31 @@ test_thread(void)
     CHECK_EQ(counts.refused, n);
     CHECK_EQ(counts.store.n, 40001);
     CHECK(counts.loaded && !counts.failed && !counts.lost);
+    /* What a filter matches goes, what comes after it stays. */
+    struct phc_filter filter;
+    memset(&filter, 0, sizeof filter);
+    filter.have_owner = true;
+    filter.owner = r.owner;
+    size_t same = 0;
+    for (uint64_t i = 0; i < 40000; i++) {
+        make_session(&r, i);
+        same += r.owner == filter.owner;
+    }
+    CHECK(phc_l2_flush(l2, &filter));
+    r.expires = UINT64_C(1) << 50;
+    CHECK(phc_l2_put(l2, &r));
+    CHECK(phc_l2_ask(l2, &r.key));
+    CHECK_EQ(drain(l2, 1), 1);
+    phc_l2_get_counts(l2, &counts);
+    CHECK_EQ(counts.store.n, 40001 - same + 1);
+    CHECK(!counts.failed);
+    for (uint64_t i = 0; i < 40000; i++) {
+        make_session(&r, i);
+        r.expires = UINT64_C(1) << 50;
+        while (r.owner == filter.owner && !phc_l2_put(l2, &r)) {
+            continue;
+        }
+    }
     CHECK(phc_l2_delete(l2, &r));
     phc_l2_stop(l2);
 

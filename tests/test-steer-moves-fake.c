@@ -141,7 +141,7 @@ fake_process(struct dp_packet *packet)
         }
     }
     dp_packet_delete(packet);
-    atomic_add_explicit(&fake_n_processed, 1, &orig, memory_order_relaxed);
+    atomic_add_explicit(&fake_n_processed, 1, &orig, memory_order_release);
 }
 
 /* The NIC. */

@@ -110,4 +110,16 @@ fake_get(ATOMIC(uint64_t) *counter)
     return value;
 }
 
+/* Have all packets that were sent been processed?  If so, that has happened
+ * before what the caller does next, whoever does it.  Not while steering has to
+ * see to that. */
+static inline bool
+fake_all_processed(void)
+{
+    uint64_t n;
+
+    atomic_read_explicit(&fake_n_processed, &n, memory_order_acquire);
+    return n == fake_get(&fake_n_sent);
+}
+
 #endif /* test-steer-moves.h */

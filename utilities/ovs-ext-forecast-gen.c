@@ -39,29 +39,16 @@ make_day__(struct samples *s, size_t n, uint64_t seed, size_t m, double noise,
     }
 }
 
-static void
-make_day(struct samples *s, size_t n, uint64_t seed)
-{
-    make_day__(s, n, seed, 24, 5, 0.6, 0);
-}
-
-static void
-make_day_trend(struct samples *s, size_t n, uint64_t seed)
-{
-    make_day__(s, n, seed, 24, 6, 0.3, 0.03);
-}
-
-static void
-make_five_minutes(struct samples *s, size_t n, uint64_t seed)
-{
-    make_day__(s, n, seed, 288, 1, 0.3, 0);
-}
-
-static void
-make_rough_day(struct samples *s, size_t n, uint64_t seed)
-{
-    make_day__(s, n, seed, 288, 3, 0.9, 0);
-}
+#define MAKE_DAY(NAME, M, NOISE, PHI, TREND)                        \
+    static void                                                     \
+    NAME(struct samples *s, size_t n, uint64_t seed)                \
+    {                                                               \
+        make_day__(s, n, seed, M, NOISE, PHI, TREND);               \
+    }
+MAKE_DAY(make_day, 24, 5, 0.6, 0)
+MAKE_DAY(make_day_trend, 24, 6, 0.3, 0.03)
+MAKE_DAY(make_five_minutes, 288, 1, 0.3, 0)
+MAKE_DAY(make_rough_day, 288, 3, 0.9, 0)
 
 /* The amplitude of day and noise grows with the level. */
 static void

@@ -16,6 +16,7 @@
 
 #include "openvswitch/util.h"
 #include "util.h"
+#include "utilities/option.h"
 
 #define MAX_HORIZONS 8
 #define GUESS_MAX 400           /* Longest season that "auto" finds. */
@@ -209,21 +210,6 @@ samples_read(struct samples *s, struct reader *r)
 
 /* Options. */
 
-static double
-number(const char *option, const char *s, double min, double max)
-{
-    char *end;
-    double x;
-
-    errno = 0;
-    x = strtod(s, &end);
-    if (errno || end == s || *end || !(x >= min && x <= max)) {
-        ovs_fatal(0, "--%s: \"%s\" is not a number in %g...%g", option, s,
-                  min, max);
-    }
-    return x;
-}
-
 /* Parses numbers separated by commas.  Returns how many. */
 static size_t
 list(const char *option, const char *s, double min, double max, size_t *out,
@@ -238,7 +224,7 @@ list(const char *option, const char *s, double min, double max, size_t *out,
             ovs_fatal(0, "--%s: \"%s\" has more than %"PRIuSIZE" numbers",
                       option, s, room);
         }
-        out[n++] = number(option, p, min, max);
+        out[n++] = opt_number(option, p, min, max);
     }
     if (!n) {
         ovs_fatal(0, "--%s: there is no number", option);
@@ -296,11 +282,11 @@ parse_option(struct args *a, int c, const char *name)
                              a->horizons, MAX_HORIZONS);
         break;
     case OPT_MODELS: a->config.models = parse_models(optarg); break;
-    case OPT_COLUMN: a->column = number(name, optarg, 1, 1e6); break;
-    case OPT_MIN: a->config.min = number(name, optarg, -1e30, 1e30); break;
-    case OPT_MAX: a->config.max = number(name, optarg, -1e30, 1e30); break;
+    case OPT_COLUMN: a->column = opt_number(name, optarg, 1, 1e6); break;
+    case OPT_MIN: a->config.min = opt_number(name, optarg, -1e30, 1e30); break;
+    case OPT_MAX: a->config.max = opt_number(name, optarg, -1e30, 1e30); break;
     case OPT_COVERAGE:
-        a->config.coverage = number(name, optarg, 0.5, 0.99);
+        a->config.coverage = opt_number(name, optarg, 0.5, 0.99);
         break;
     case OPT_EACH: a->each = true; break;
     case OPT_EVALUATE: a->evaluate = true; break;
@@ -312,8 +298,8 @@ parse_option(struct args *a, int c, const char *name)
                       "prints them", optarg);
         }
         break;
-    case OPT_SAMPLES: a->samples = number(name, optarg, 1, 1e7); break;
-    case OPT_SEED: a->config.seed = number(name, optarg, 0, 9e15); break;
+    case OPT_SAMPLES: a->samples = opt_number(name, optarg, 1, 1e7); break;
+    case OPT_SEED: a->config.seed = opt_number(name, optarg, 0, 9e15); break;
     case OPT_LIST: list_families(); break;
     case 'h': usage(); break;
     case 'V': ovs_print_version(0, 0); exit(EXIT_SUCCESS);

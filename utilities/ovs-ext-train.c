@@ -7,7 +7,6 @@
 #include <config.h>
 #include "utilities/ovs-ext-train.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 #include "fatal-signal.h"
 #include "openvswitch/util.h"
 #include "util.h"
+#include "utilities/option.h"
 
 enum {
     OPT_SEED = 256, OPT_MINUTES, OPT_GENERATIONS, OPT_THREADS, OPT_PAIRS,
@@ -141,21 +141,6 @@ struct args {
     bool no_guard, learn, load_given, duration_given;
 };
 
-static double
-number(const char *option, const char *s, double min, double max)
-{
-    char *end;
-    double x;
-
-    errno = 0;
-    x = strtod(s, &end);
-    if (errno || end == s || *end || !(x >= min && x <= max)) {
-        ovs_fatal(0, "--%s: \"%s\" is not a number in %g...%g", option, s,
-                  min, max);
-    }
-    return x;
-}
-
 static void
 parse_weights(const char *s, struct steer_weights *w)
 {
@@ -200,43 +185,53 @@ parse_option(struct args *a, int c, const char *name)
     char *error;
 
     switch (c) {
-    case OPT_SEED: t->seed = number(name, optarg, 0, 9e15); break;
-    case OPT_MINUTES: t->minutes = number(name, optarg, 0, 1e6); break;
+    case OPT_SEED: t->seed = opt_number(name, optarg, 0, 9e15); break;
+    case OPT_MINUTES: t->minutes = opt_number(name, optarg, 0, 1e6); break;
     case OPT_GENERATIONS:
-        t->generations = number(name, optarg, 1, 1e6);
+        t->generations = opt_number(name, optarg, 1, 1e6);
         break;
-    case OPT_THREADS: t->threads = number(name, optarg, 1, 1024); break;
-    case OPT_PAIRS: t->pairs = number(name, optarg, 1, 1000); break;
-    case OPT_SCENARIOS: t->scenarios = number(name, optarg, 1, 1000); break;
+    case OPT_THREADS: t->threads = opt_number(name, optarg, 1, 1024); break;
+    case OPT_PAIRS: t->pairs = opt_number(name, optarg, 1, 1000); break;
+    case OPT_SCENARIOS:
+        t->scenarios = opt_number(name, optarg, 1, 1000);
+        break;
     case OPT_RESUME: t->resume = optarg; break;
     case OPT_OUT: t->out = optarg; break;
     case OPT_CURVE: t->curve = optarg; break;
     case OPT_PCAP: traces_add_pcap(&t->traces, optarg); break;
     case OPT_DUMP: traces_add_dump(&t->traces, optarg); break;
     case OPT_RATES: traces_add_rates(&t->traces, optarg); break;
-    case OPT_FLOWS: t->sim.trace_flows = number(name, optarg, 0, 1e9); break;
+    case OPT_FLOWS:
+        t->sim.trace_flows = opt_number(name, optarg, 0, 1e9);
+        break;
     case OPT_INSTALL_NS:
-        t->sim.install_ns = number(name, optarg, 0, 1e6);
+        t->sim.install_ns = opt_number(name, optarg, 0, 1e6);
         break;
     case OPT_PACKETS: t->sim.packets = true; break;
-    case OPT_POLL_NS: t->sim.poll_ns = number(name, optarg, 0, 1e6); break;
-    case OPT_AFTER_NS: t->sim.after_ns = number(name, optarg, 0, 1e6); break;
+    case OPT_POLL_NS: t->sim.poll_ns = opt_number(name, optarg, 0, 1e6); break;
+    case OPT_AFTER_NS:
+        t->sim.after_ns = opt_number(name, optarg, 0, 1e6);
+        break;
     case OPT_JITTER_NS:
-        t->sim.jitter_ns = number(name, optarg, 0, 1e6);
+        t->sim.jitter_ns = opt_number(name, optarg, 0, 1e6);
         break;
     case OPT_INTERRUPTS: parse_interrupts(optarg, &t->sim); break;
-    case OPT_WARMUP: t->sim.warmup_s = number(name, optarg, 0, 3600); break;
-    case OPT_SERVICE_NS:
-        t->sim.packet_ns = number(name, optarg, 1, 1e6);
+    case OPT_WARMUP:
+        t->sim.warmup_s = opt_number(name, optarg, 0, 3600);
         break;
-    case OPT_BATCH_NS: t->sim.batch_ns = number(name, optarg, 0, 1e6); break;
-    case OPT_RING: t->sim.ring = number(name, optarg, 32, 1e6); break;
+    case OPT_SERVICE_NS:
+        t->sim.packet_ns = opt_number(name, optarg, 1, 1e6);
+        break;
+    case OPT_BATCH_NS:
+        t->sim.batch_ns = opt_number(name, optarg, 0, 1e6);
+        break;
+    case OPT_RING: t->sim.ring = opt_number(name, optarg, 32, 1e6); break;
     case OPT_LOAD:
-        t->sim.load = number(name, optarg, 0.01, 10);
+        t->sim.load = opt_number(name, optarg, 0.01, 10);
         a->load_given = true;
         break;
     case OPT_DURATION:
-        t->sim.duration_s = number(name, optarg, 1, 3600);
+        t->sim.duration_s = opt_number(name, optarg, 1, 3600);
         a->duration_given = true;
         break;
     case OPT_POLICY: a->policy = optarg; break;
@@ -247,10 +242,10 @@ parse_option(struct args *a, int c, const char *name)
         }
         break;
     case OPT_CORES: a->cores = optarg; break;
-    case OPT_BUCKETS: a->buckets = number(name, optarg, 2, 65536); break;
+    case OPT_BUCKETS: a->buckets = opt_number(name, optarg, 2, 65536); break;
     case OPT_TRAFFIC: a->traffic = optarg; break;
-    case OPT_REPEATS: a->repeats = number(name, optarg, 1, 1000); break;
-    case OPT_CALLS: a->calls = number(name, optarg, 100, 1e9); break;
+    case OPT_REPEATS: a->repeats = opt_number(name, optarg, 1, 1000); break;
+    case OPT_CALLS: a->calls = opt_number(name, optarg, 100, 1e9); break;
     case OPT_WEIGHTS: parse_weights(optarg, &t->weights); break;
     case OPT_NO_GUARD: a->no_guard = true; break;
     case OPT_LEARN: a->learn = true; break;
@@ -307,7 +302,8 @@ cmd_decide(struct args *a)
     struct decide_options d = {
         .seed = a->train.seed, .policy = a->policy ? a->policy : "rl",
         .model = a->model, .calls = a->calls,
-        .cores = a->cores ? number("cores", a->cores, 2, STEER_MAX_CORES) : 8,
+        .cores = (a->cores
+                  ? opt_number("cores", a->cores, 2, STEER_MAX_CORES) : 8),
         .buckets = a->buckets ? a->buckets : 512,
     };
 
@@ -334,7 +330,8 @@ cmd_record(struct args *a)
         ovs_fatal(0, "%s", error);
     }
 
-    sim.n_cores = a->cores ? number("cores", a->cores, 2, STEER_MAX_CORES) : 4;
+    sim.n_cores = (a->cores
+                   ? opt_number("cores", a->cores, 2, STEER_MAX_CORES) : 4);
     sim.n_buckets = a->buckets ? a->buckets : 128;
     sim.seed = a->train.seed;
     const char *name = strcmp(a->traffic, "all") ? a->traffic : "mix";

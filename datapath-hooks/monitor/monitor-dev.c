@@ -79,6 +79,20 @@ dev_set(struct monitor_dev *dev, int id, const char *name, const char *driver,
     }
 }
 
+/* Takes in what a driver has counted, unless 'error' says that it did not
+ * answer.  A device without statistics is there all the same. */
+static int
+dev_work_set(struct dev_work *w, int error, uint64_t accepted, uint64_t done,
+             uint64_t failed)
+{
+    if (!error) {
+        w->accepted = accepted;
+        w->done = done;
+        w->failed = failed;
+    }
+    return error == ENOTSUP ? 0 : error;
+}
+
 /* Crypto. */
 
 static bool
@@ -106,12 +120,8 @@ crypto_read(const struct monitor_dev *dev, struct dev_work *w)
         return ENODEV;
     }
     error = -rte_cryptodev_stats_get(dev->id, &stats);
-    if (!error) {
-        w->accepted = stats.enqueued_count;
-        w->done = stats.dequeued_count;
-        w->failed = stats.enqueue_err_count + stats.dequeue_err_count;
-    }
-    return error == ENOTSUP ? 0 : error;
+    return dev_work_set(w, error, stats.enqueued_count, stats.dequeued_count,
+                        stats.enqueue_err_count + stats.dequeue_err_count);
 }
 
 /* DMA. */
@@ -138,12 +148,8 @@ dma_read(const struct monitor_dev *dev, struct dev_work *w)
         return ENODEV;
     }
     error = -rte_dma_stats_get(dev->id, RTE_DMA_ALL_VCHAN, &stats);
-    if (!error) {
-        w->accepted = stats.submitted;
-        w->done = stats.completed;
-        w->failed = stats.errors;
-    }
-    return error == ENOTSUP ? 0 : error;
+    return dev_work_set(w, error, stats.submitted, stats.completed,
+                        stats.errors);
 }
 
 /* Event. */
@@ -210,12 +216,8 @@ bb_read(const struct monitor_dev *dev, struct dev_work *w)
         return ENODEV;
     }
     error = -rte_bbdev_stats_get(dev->id, &stats);
-    if (!error) {
-        w->accepted = stats.enqueued_count;
-        w->done = stats.dequeued_count;
-        w->failed = stats.enqueue_err_count + stats.dequeue_err_count;
-    }
-    return error == ENOTSUP ? 0 : error;
+    return dev_work_set(w, error, stats.enqueued_count, stats.dequeued_count,
+                        stats.enqueue_err_count + stats.dequeue_err_count);
 }
 
 /* Raw.  What a raw device does only its driver knows, so there is only its

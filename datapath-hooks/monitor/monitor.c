@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "datapath-hooks/ext-agent.h"
+#include "datapath-hooks/ext-config.h"
 #include "datapath-hooks/monitor/monitor-impl.h"
 #include "dpdk.h"
 #include "openvswitch/vlog.h"
@@ -191,18 +192,11 @@ monitor_apply(void)
 void
 monitor_configure(const struct smap *other_config)
 {
-    static char *complained;
     const char *value = smap_get_def(other_config, MONITOR_KEY, "false");
+    char *error = ext_config_bool(MONITOR_KEY, value, &configured);
 
-    if (!strcmp(value, "true") || !strcmp(value, "false")) {
-        configured = !strcmp(value, "true");
-        free(complained);
-        complained = NULL;
-    } else if (!complained || strcmp(complained, value)) {
-        VLOG_WARN("other_config:"MONITOR_KEY": \"%s\" is neither true nor "
-                  "false, last good value stays", value);
-        free(complained);
-        complained = xstrdup(value);
+    if (error) {
+        ext_config_complain(&this_module, MONITOR_KEY, value, error);
     }
     monitor_apply();
 }

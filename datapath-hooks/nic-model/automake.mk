@@ -41,6 +41,7 @@ datapath_hooks_nic_model_librte_net_extnic_so_SOURCES = \
 	datapath-hooks/nic-model/extnic-flow.c \
 	datapath-hooks/nic-model/extnic-flow-impl.h \
 	datapath-hooks/nic-model/extnic-flow-parse.c \
+	datapath-hooks/nic-model/extnic-flow-table.c \
 	datapath-hooks/nic-model/extnic-flow.h \
 	datapath-hooks/nic-model/extnic-link.c \
 	datapath-hooks/nic-model/extnic-link.h \

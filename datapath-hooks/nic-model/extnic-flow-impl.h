@@ -67,4 +67,15 @@ int extnic_flow_parse(const struct extnic_flow_table *,
                       const struct rte_flow_action *, struct rte_flow *rule,
                       struct rte_flow_error *error);
 
+/* Puts 'rule' into the table, or takes it out and frees it.  The caller holds
+ * the mutex.  Return 0 or a positive errno: nothing has changed then. */
+int extnic_rule_insert(struct extnic_flow_table *, struct rte_flow *rule);
+int extnic_rule_remove(struct extnic_flow_table *, struct rte_flow *rule);
+
+/* Packets and bytes that 'rule' has hit, less those of 'base'.  The caller
+ * holds the mutex. */
+void extnic_rule_hits(const struct extnic_flow_table *,
+                      const struct rte_flow *rule, const uint64_t base[2],
+                      uint64_t sum[2]);
+
 #endif /* extnic-flow-impl.h */

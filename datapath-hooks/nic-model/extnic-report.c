@@ -234,9 +234,29 @@ print_window_queues(const struct extnic_shm *shm, uint32_t id)
     }
 }
 
+/* Middle of each slot of the coarse scale that is not empty, microseconds, and
+ * its packets. */
+static void
+print_window_histogram(const uint32_t hist[EXTNIC_WHIST_N], double us)
+{
+    const char *separator = "";
+
+    printf(",\"latency_histogram\":[");
+    for (uint32_t i = 0; i < EXTNIC_WHIST_N; i++) {
+        if (hist[i]) {
+            printf("%s[%.4f,%"PRIu32"]", separator,
+                   (extnic_hist_middle__(i, EXTNIC_WHIST_BITS) + 0.5)
+                   * (1 << EXTNIC_WHIST_FIRST) * us, hist[i]);
+            separator = ",";
+        }
+    }
+    printf("]");
+}
+
 /* Sums interval 'id' over all queues; false if nothing was recorded. */
 static bool
-print_window(const struct extnic_shm *shm, uint32_t id, const char *separator)
+print_window(const struct extnic_shm *shm, uint32_t id, bool histogram,
+             const char *separator)
 {
     uint64_t offered = 0, missed = 0, delivered = 0, dropped = 0, hits = 0;
     uint32_t hist[EXTNIC_WHIST_N] = { 0 };
@@ -276,12 +296,17 @@ print_window(const struct extnic_shm *shm, uint32_t id, const char *separator)
            hits, delivered, extnic_whist_quantile(hist, 0.5) * us,
            extnic_whist_quantile(hist, 0.99) * us);
     print_window_queues(shm, id);
-    printf("]}");
+    printf("]");
+    if (histogram) {
+        print_window_histogram(hist, us);
+    }
+    printf("}");
     return true;
 }
 
 static void
-print_windows(const struct extnic_shm *shm, const struct totals *t)
+print_windows(const struct extnic_shm *shm, const struct totals *t,
+              bool histogram)
 {
     uint64_t len = shm->hdr.window_us * 1e-6 * shm->hdr.tsc_hz;
     uint64_t last = len ? t->clock / len : 0;
@@ -291,7 +316,7 @@ print_windows(const struct extnic_shm *shm, const struct totals *t)
 
     printf(",\"windows\":[");
     for (uint64_t id = first; id <= last; id++) {
-        if (print_window(shm, id, separator)) {
+        if (print_window(shm, id, histogram, separator)) {
             separator = ",\n";
         }
     }
@@ -364,7 +389,7 @@ extnic_report_print(const struct extnic_shm *shm, bool windows,
     print_flow_table(shm);
     if (windows) {
         print_phases(shm);
-        print_windows(shm, &t);
+        print_windows(shm, &t, histogram);
     }
     if (histogram) {
         print_histogram(&t, us);

@@ -138,28 +138,35 @@ profile_pmd_skip(const char *name, bool skip)
 
 /* PMD-THREAD CODE */
 
+/* Returns a hash made of the headers of a packet, for it has none. */
+static __attribute__((noinline)) uint32_t
+profile_hash(const uint8_t *data, size_t len)
+{
+    struct ext_headers h;
+
+    ext_headers_parse(data, len, &h);
+    return ext_headers_hash(&h, data, len);
+}
+
 /* Returns what tells the flow of 'packet' from others: its RSS hash, or one
  * made of its headers, and the VLAN, which no RSS hash has in it. */
 static inline uint32_t
-profile_key(const struct dp_packet *packet, const uint8_t *data, size_t len)
+profile_key(const struct dp_packet *packet, const uint8_t *data, uint32_t len)
 {
-    uint32_t hash;
+    uint32_t hash = (OVS_LIKELY(dp_packet_rss_valid(packet))
+                     ? dp_packet_get_rss_hash(packet)
+                     : profile_hash(data, len));
 
-    if (OVS_LIKELY(dp_packet_rss_valid(packet))) {
-        hash = dp_packet_get_rss_hash(packet);
-    } else {
-        struct ext_headers h;
-
-        ext_headers_parse(data, len, &h);
-        hash = ext_headers_hash(&h, data, len);
-    }
     if (OVS_LIKELY(len >= ETH_HEADER_LEN + VLAN_HEADER_LEN)) {
         const ovs_be16 *eth = ALIGNED_CAST(const ovs_be16 *,
                                            data + 2 * ETH_ADDR_LEN);
-        bool tagged = eth_type_vlan(get_unaligned_be16(eth));
-        uint32_t vid = vlan_tci_to_vid(get_unaligned_be16(eth + 1));
+        ovs_be16 type = get_unaligned_be16(eth);
 
-        hash ^= tagged ? vid * UINT32_C(0x27d4eb2f) : 0;
+        /* Next to all packets of a port are of one type. */
+        if (type != htons(ETH_TYPE_IP) && eth_type_vlan(type)) {
+            hash ^= (vlan_tci_to_vid(get_unaligned_be16(eth + 1))
+                     * UINT32_C(0x27d4eb2f));
+        }
     }
     return hash;
 }
@@ -193,9 +200,12 @@ profile_received(const struct netdev_rxq *rx,
     for (size_t i = 0; i < burst.n; i++) {
         const struct dp_packet *packet = batch->packets[i];
 
-        burst.data[i] = dp_packet_data(packet);
-        burst.len[i] = dp_packet_size(packet);
-        burst.hash[i] = profile_key(packet, burst.data[i], burst.len[i]);
+        const uint8_t *data = rte_pktmbuf_mtod(&packet->mbuf, uint8_t *);
+        uint32_t len = dp_packet_size(packet);
+
+        burst.data[i] = data;
+        burst.len[i] = len;
+        burst.hash[i] = profile_key(packet, data, len);
     }
     tp_sketch_add(instance->sketch, &burst, rte_rdtsc() >> PROFILE_TICK_SHIFT);
 }

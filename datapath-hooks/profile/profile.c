@@ -12,7 +12,8 @@
 #include <stdlib.h>
 
 #include "datapath-hooks/ext-agent.h"
-#include "datapath-hooks/ext-hooks.h"
+#include "datapath-hooks/ext-config.h"
+#include "datapath-hooks/ext-chain.h"
 #include "datapath-hooks/profile/profile-impl.h"
 #include "openvswitch/vlog.h"
 #include "ovs-atomic.h"
@@ -106,7 +107,8 @@ profile_apply(void)
     on = settings.on || !sset_is_empty(&required);
     ovs_mutex_unlock(&profile_mutex);
     atomic_store(&wanted, on);
-    EXT_HOOK_SET(received, on ? profile_received : NULL);
+    ext_chain_set_received(EXT_RECEIVER_PROFILE,
+                           on ? profile_received : NULL);
     ext_agent_enable(profile_system.name, on);
 }
 
@@ -118,16 +120,12 @@ profile_init(void)
     ext_agent_register(&profile_system);
 }
 
-/* Complains once about each bad value of 'key'. */
+/* Complains of 'error', if there is one. */
 static void
-profile_complain(const char *key, const char *value, const char *what)
+profile_check(const char *key, const char *value, char *error)
 {
-    static struct smap told = SMAP_INITIALIZER(&told);
-
-    if (strcmp(smap_get_def(&told, key, ""), value)) {
-        smap_replace(&told, key, value);
-        VLOG_WARN("other_config:%s: \"%s\" is not %s, last good value stays",
-                  key, value, what);
+    if (error) {
+        ext_config_complain(&this_module, key, value, error);
     }
 }
 
@@ -136,17 +134,11 @@ profile_get_uint(const struct smap *cfg, const char *key, unsigned int min,
                  unsigned int max, unsigned int def, unsigned int *n)
 {
     const char *value = smap_get(cfg, key);
-    unsigned int x;
 
     if (!value) {
         *n = def;
-    } else if (str_to_uint(value, 10, &x) && x >= min && x <= max) {
-        *n = x;
     } else {
-        char *what = xasprintf("an integer from %u to %u", min, max);
-
-        profile_complain(key, value, what);
-        free(what);
+        profile_check(key, value, ext_config_uint(key, value, min, max, n));
     }
 }
 
@@ -156,11 +148,8 @@ profile_configure(const struct smap *cfg)
     const char *on = smap_get_def(cfg, PROFILE_KEY, "false");
 
     ovs_mutex_lock(&profile_mutex);
-    if (!strcmp(on, "true") || !strcmp(on, "false")) {
-        settings.on = !strcmp(on, "true");
-    } else {
-        profile_complain(PROFILE_KEY, on, "true or false");
-    }
+    profile_check(PROFILE_KEY, on,
+                  ext_config_bool(PROFILE_KEY, on, &settings.on));
     profile_get_uint(cfg, PROFILE_KEY"-sample", 0, 65536, defaults.sample,
                      &settings.sample);
     profile_get_uint(cfg, PROFILE_KEY"-max", 1, TP_MAX_PROFILES, defaults.max,

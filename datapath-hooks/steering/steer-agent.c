@@ -16,8 +16,6 @@
 #include "latch.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
-#include "random.h"
-
 #include "ovs-ext/steering/steer-model.h"
 #include "timeval.h"
 
@@ -28,13 +26,8 @@ COVERAGE_DEFINE(steer_decision);
 
 enum {
     STEER_STALL_MSEC = 1000,    /* Silence that counts as a stall. */
-    STEER_WARM_BUDGET = 4096,   /* Flows put in a tick. */
-    STEER_CONFIRM_TICKS = 4,    /* Of a decision that nothing presses for. */
-    STEER_HAND_OFF_TICKS = 3    /* Lopsided ticks that call for handoff. */
+    STEER_CONFIRM_TICKS = 4     /* Of a decision that nothing presses for. */
 };
-
-/* Load of the busiest core that calls for handoff. */
-#define STEER_HAND_OFF_LOAD 0.6
 
 /* Imbalance that nothing is done about while all cores keep up. */
 #define STEER_DEADBAND 0.1
@@ -64,28 +57,19 @@ steer_agent_policy_name(enum steer_mode mode)
     return steer_mode_to_string(mode == STEER_SHADOW ? STEER_RL : mode);
 }
 
-/* Makes the policy that the settings ask for. */
-static void
+/* Makes the policy that the settings ask for, with the model in force. */
+void
 steer_agent_create_policy(struct steer_agent *a)
 {
     struct steer_config config;
     char *error = NULL;
 
     steer_policy_destroy(a->policy);
-    free(a->model);
-    a->policy = NULL;
-    a->model = NULL;
-
     steer_config_init(&config);
     config.w = a->settings.weights;
     config.learn = a->settings.learn && a->settings.mode == STEER_RL;
     config.seed = a->settings.seed;
     config.max_moves = STEER_TICK_MOVES;
-    if (a->settings.policy_file
-        && !steer_model_load(a->settings.policy_file, &a->model, &error)) {
-        VLOG_WARN("%s, using the built-in policy", error);
-        free(error);
-    }
     config.model = a->model;
     a->policy = steer_policy_create(steer_agent_policy_name(a->settings.mode),
                                     &config, &error);
@@ -93,59 +77,6 @@ steer_agent_create_policy(struct steer_agent *a)
         VLOG_ERR("%s", error);
         free(error);
     }
-}
-
-/* Returns true if move 'm' has its flows on the destination core. */
-static bool
-steer_agent_warm_move(struct steer_agent *a, const struct steer_port *port,
-                      uint32_t bucket, const struct steer_move *m,
-                      int *budget) OVS_REQUIRES(steer_mutex)
-{
-    int n = 0;
-
-    if (a->settings.warm) {
-        n = steer_warm_bucket(port, bucket,
-                              a->obs.cores[m->from].pmd->core_id,
-                              a->obs.cores[m->to].pmd->core_id, *budget);
-    }
-    if (n < 0) {
-        *budget = 0;
-        a->n_cold++;
-        return false;
-    }
-    *budget -= n;
-    return true;
-}
-
-/* Carries out those of 'moves' that limits allow.  Returns their number. */
-static size_t
-steer_agent_act(struct steer_agent *a, const struct steer_move *moves,
-                size_t n) OVS_REQUIRES(steer_mutex)
-{
-    struct steer_request requests[STEER_TICK_MOVES];
-    int budget = STEER_WARM_BUDGET;
-    size_t n_requests = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        struct steer_request *req = &requests[n_requests];
-
-        if (a->move_tokens < 1) {
-            a->n_limited += n - i;
-            break;
-        }
-        req->port = steer_observer_port(&a->obs, moves[i].bucket,
-                                        &req->bucket);
-        req->queue = steer_observer_queue(&a->obs, req->port, req->bucket,
-                                          moves[i].to);
-        if (req->queue != UINT16_MAX
-            && steer_agent_warm_move(a, req->port, req->bucket, &moves[i],
-                                     &budget)) {
-            a->obs.state.buckets[moves[i].bucket].ticks_since_move = 0;
-            a->move_tokens--;
-            n_requests++;
-        }
-    }
-    return n_requests ? steer_moves_start(requests, n_requests) : 0;
 }
 
 static double
@@ -250,115 +181,6 @@ steer_agent_dump(struct steer_agent *a,
 
         steer_dump_write(&a->dump, &a->obs.state, moves, n, reward, &terms,
                          steer_policy_explain(a->policy));
-    }
-}
-
-/* Sends buckets home, some at a time.  Returns true when all are there. */
-static bool
-steer_agent_go_home(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
-{
-    struct steer_request requests[STEER_TICK_MOVES];
-    bool busy = steer_moves_run();
-    struct steer_port *port;
-    size_t n = 0;
-
-    LIST_FOR_EACH (port, node, &steer_ports) {
-        for (uint32_t b = 0; port->ready && b < port->n_buckets
-             && time_msec() >= port->backoff_until; b++) {
-            if (port->owner[b] != port->home[b]) {
-                busy = true;
-                if (!port->moving[b] && n < STEER_TICK_MOVES) {
-                    requests[n].port = port;
-                    requests[n].bucket = b;
-                    requests[n++].queue = port->home[b];
-                }
-            }
-        }
-    }
-    if (n) {
-        steer_moves_start(requests, n);
-    }
-    a->is_home = !busy;
-    return !busy;
-}
-
-/* Gives virtual queues to ports without a table whose queues are polled by a
- * core that has much more to do than another. */
-static void
-steer_agent_hand_off(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
-{
-    const struct steer_state *s = &a->obs.state;
-    double max_load = 0, min_load = 1;
-    struct steer_port *port;
-    unsigned int busiest = 0;
-
-    if (a->settings.mode <= STEER_STATIC || s->n_cores < 2) {
-        return;
-    }
-    for (size_t i = 0; i < s->n_cores; i++) {
-        if (s->cores[i].load > max_load) {
-            max_load = s->cores[i].load;
-            busiest = steer_pmd_slot(a->obs.cores[i].pmd);
-        }
-        min_load = MIN(min_load, s->cores[i].load);
-    }
-    if (max_load < STEER_HAND_OFF_LOAD || min_load > max_load / 2) {
-        a->n_lopsided = 0;
-        return;
-    }
-    if (++a->n_lopsided < STEER_HAND_OFF_TICKS) {
-        return;
-    }
-    LIST_FOR_EACH (port, node, &steer_ports) {
-        for (int q = 0; q < port->n_real; q++) {
-            struct steer_rxq *rxq = port->rxqs[q];
-            uint16_t slot = UINT16_MAX;
-
-            if (rxq) {
-                atomic_read_relaxed(&rxq->pmd, &slot);
-            }
-            if (slot == busiest && steer_ctr64_get(&rxq->received)) {
-                steer_port_hand_off(port);
-            }
-        }
-    }
-}
-
-/* Moves random buckets to random queues of their ports as fast as it can, as
- * ext/steering-debug has asked for: the test of order. */
-static void
-steer_agent_churn(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
-{
-    long long int deadline = time_usec() + a->settings.tick_ms * 900;
-
-    while (a->churn && time_usec() < deadline) {
-        struct steer_request requests[STEER_TICK_MOVES];
-        struct steer_port *port;
-        size_t n = 0, begun;
-
-        steer_moves_run();
-        LIST_FOR_EACH (port, node, &steer_ports) {
-            /* All of a batch to one queue: a queue that parks gives none. */
-            uint16_t q = random_range(MAX(port->n_real + port->n_virtual, 1));
-            uint32_t b = random_range(MAX(port->n_buckets, 1));
-
-            for (uint32_t i = 0; port->ready && i < port->n_buckets; i++) {
-                b = (b + 1) % port->n_buckets;
-                if (n < MIN(STEER_TICK_MOVES, a->churn)
-                    && (b || port->mech != STEER_MECH_RETA)
-                    && !port->moving[b] && port->owner[b] != q) {
-                    requests[n].port = port;
-                    requests[n].bucket = b;
-                    requests[n++].queue = q;
-                }
-            }
-        }
-        begun = n ? steer_moves_start(requests, n) : 0;
-        a->churn -= begun;
-        a->churned += begun;
-        if (!begun) {
-            xnanosleep(20000);
-        }
     }
 }
 
@@ -516,6 +338,7 @@ steer_agent_configure(const struct steer_settings *s)
     old_mode = a->settings.mode;
     steer_settings_copy(&a->settings, s);
     steer_agent_apply(s);
+    steer_source_load(a);
     if (s->mode != STEER_OFF) {
         a->going_home = false;
         steer_agent_create_policy(a);
@@ -529,6 +352,7 @@ steer_agent_configure(const struct steer_settings *s)
     }
     ovs_mutex_unlock(&steer_mutex);
 
+    steer_source_request(s);
     if (s->mode != old_mode) {
         VLOG_INFO("steering: %s", steer_mode_to_string(s->mode));
     }
@@ -586,62 +410,4 @@ void
 steer_agent_exit(void)
 {
     steer_agent_stop();
-}
-
-bool
-steer_moves_reta(const struct netdev *netdev)
-{
-    const struct steer_agent *a = &steer_agent;
-    const struct steer_port *port;
-    bool moves = false;
-
-    ovs_mutex_lock(&steer_mutex);
-    if (a->settings.mode > STEER_SHADOW || (a->going_home && !a->is_home)) {
-        LIST_FOR_EACH (port, node, &steer_ports) {
-            moves |= port->netdev == netdev && port->mech == STEER_MECH_RETA;
-        }
-    }
-    ovs_mutex_unlock(&steer_mutex);
-    return moves;
-}
-
-/* Returns the first queue of 'port' that 'core' polls, or -1. */
-static int
-steer_port_queue_of_core(const struct steer_port *port, unsigned int core)
-    OVS_REQUIRES(steer_mutex)
-{
-    for (int q = 0; q < port->n_real; q++) {
-        uint16_t slot = UINT16_MAX;
-
-        if (port->rxqs[q]) {
-            atomic_read_relaxed(&port->rxqs[q]->pmd, &slot);
-        }
-        if (slot != UINT16_MAX && steer_pmds[slot].core_id == core) {
-            return port->rxqs[q]->queue_id;
-        }
-    }
-    return -1;
-}
-
-bool
-steer_queue_of_core(unsigned int core, unsigned int n, char *netdev,
-                    size_t size, unsigned int *queue)
-{
-    const struct steer_port *port;
-    bool found = false;
-
-    ovs_mutex_lock(&steer_mutex);
-    LIST_FOR_EACH (port, node, &steer_ports) {
-        int q = (port->mech == STEER_MECH_RETA
-                 ? steer_port_queue_of_core(port, core) : -1);
-
-        if (q >= 0 && !n--) {
-            ovs_strlcpy(netdev, port->name, size);
-            *queue = q;
-            found = true;
-            break;
-        }
-    }
-    ovs_mutex_unlock(&steer_mutex);
-    return found;
 }

@@ -43,7 +43,12 @@ struct steer_agent {
     struct steer_settings settings;
     struct steer_observer obs;
     struct steer_policy *policy;        /* Null while off. */
-    struct steer_model *model;          /* Of 'settings.policy_file'. */
+    struct steer_model *model;          /* In force; null: built in. */
+    char *model_origin;                 /* As 'settings.policy'. */
+    char *model_version;                /* For people; or null: built in. */
+    char *model_asked;                  /* 'settings.policy', and why it cannot
+                                         * be had, or null. */
+    char *model_error;
     struct steer_decision history[STEER_HISTORY];
     uint64_t n_decisions;               /* Those with moves. */
     double move_tokens;                 /* Of max_moves. */
@@ -76,6 +81,37 @@ void steer_agent_exit(void);
 void steer_agent_begin_dump(struct steer_agent *, FILE *,
                             unsigned int seconds) OVS_REQUIRES(steer_mutex);
 void steer_agent_end_dump(struct steer_agent *) OVS_REQUIRES(steer_mutex);
+
+/* steer-source.c: where the model comes from. */
+void steer_source_load(struct steer_agent *) OVS_REQUIRES(steer_mutex);
+void steer_source_request(const struct steer_settings *);
+struct json;
+void steer_source_to_json(const struct steer_agent *, struct json *)
+    OVS_REQUIRES(steer_mutex);
+void steer_source_format(const struct steer_agent *, struct ds *)
+    OVS_REQUIRES(steer_mutex);
+
+/* steer-agent.c: makes the policy anew, with 'model'. */
+void steer_agent_create_policy(struct steer_agent *)
+    OVS_REQUIRES(steer_mutex);
+
+/* In steer-act.c. */
+
+/* Carries out those of the 'n' moves that limits allow.  Returns their
+ * number. */
+size_t steer_agent_act(struct steer_agent *, const struct steer_move *,
+                       size_t n) OVS_REQUIRES(steer_mutex);
+
+/* Sends buckets home, some at a time.  Returns true when all are there. */
+bool steer_agent_go_home(struct steer_agent *) OVS_REQUIRES(steer_mutex);
+
+/* Gives virtual queues to ports without a table whose queues are polled by a
+ * core that has much more to do than another. */
+void steer_agent_hand_off(struct steer_agent *) OVS_REQUIRES(steer_mutex);
+
+/* Moves random buckets to random queues of their ports as fast as it can, as
+ * ext/steering-debug has asked for: the test of order. */
+void steer_agent_churn(struct steer_agent *) OVS_REQUIRES(steer_mutex);
 
 /* In steer.c: sets the packet-path hooks, or clears them as soon as can be. */
 void steer_hooks_set(bool on);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datapath-hooks/ext-config.h"
 #include "datapath-hooks/steering/steer-dp.h"
 #include "ovs-ext/steering/steer-model.h"
 #include "openvswitch/shash.h"
@@ -20,6 +21,10 @@
 VLOG_DEFINE_THIS_MODULE(steer_config);
 
 #define STEER_KEY "ext-steering"
+
+/* Longest name in the column "name" of Steering_Policy: that many characters,
+ * of four bytes at most. */
+enum { STEER_POLICY_NAME_MAX = 256 };
 
 static const char *const mode_names[] = {
     [STEER_OFF] = "off",
@@ -73,40 +78,15 @@ void
 steer_settings_copy(struct steer_settings *dst,
                     const struct steer_settings *src)
 {
-    free(dst->policy_file);
+    free(dst->policy);
     *dst = *src;
-    dst->policy_file = nullable_xstrdup(src->policy_file);
+    dst->policy = nullable_xstrdup(src->policy);
 }
 
 void
 steer_settings_destroy(struct steer_settings *s)
 {
-    free(s->policy_file);
-}
-
-/* Parses 'value' as an integer from 'min' to 'max'. */
-static char *
-steer_parse_uint(const char *key, const char *value, unsigned int min,
-                 unsigned int max, unsigned int *out)
-{
-    unsigned int n;
-
-    if (!str_to_uint(value, 10, &n) || n < min || n > max) {
-        return xasprintf("%s: \"%s\" is not an integer from %u to %u", key,
-                         value, min, max);
-    }
-    *out = n;
-    return NULL;
-}
-
-static char *
-steer_parse_bool(const char *key, const char *value, bool *out)
-{
-    if (strcmp(value, "true") && strcmp(value, "false")) {
-        return xasprintf("%s: \"%s\" is neither true nor false", key, value);
-    }
-    *out = !strcmp(value, "true");
-    return NULL;
+    free(s->policy);
 }
 
 /* Parses "term=weight[,...]". */
@@ -158,14 +138,25 @@ steer_parse_weights(const char *key, const char *value,
     return error;
 }
 
-/* Takes over the name of a policy file, once it proves to hold a policy. */
+const char *
+steer_policy_db_name(const char *policy)
+{
+    return policy && !strncmp(policy, "db:", 3) ? policy + 3 : NULL;
+}
+
+/* Takes over the name of a policy file, once it proves to hold a policy; or of
+ * one in the database, which is yet to come. */
 static char *
 steer_parse_policy(const char *value, char **out)
 {
-    struct steer_model *model;
+    const char *name = steer_policy_db_name(value);
+    struct steer_model *model = NULL;
     char *reason;
 
-    if (!steer_model_load(value, &model, &reason)) {
+    if (name && (!*name || strlen(name) > STEER_POLICY_NAME_MAX)) {
+        return xasprintf(STEER_KEY"-policy: \"%s\" is not db: and a name of "
+                         "at most %d bytes", value, STEER_POLICY_NAME_MAX);
+    } else if (!name && !steer_model_load(value, &model, &reason)) {
         char *error = xasprintf(STEER_KEY"-policy: %s", reason);
 
         free(reason);
@@ -186,45 +177,30 @@ steer_settings_set(struct steer_settings *s, const char *key,
                 : xasprintf(STEER_KEY": \"%s\" is not one of off, shadow, "
                             "static, rsspp, lpt and rl", value));
     } else if (!strcmp(key, "tick")) {
-        return steer_parse_uint(STEER_KEY"-tick", value, 1, 1000,
-                                &s->tick_ms);
+        return ext_config_uint(STEER_KEY"-tick", value, 1, 1000, &s->tick_ms);
     } else if (!strcmp(key, "max-moves")) {
-        return steer_parse_uint(STEER_KEY"-max-moves", value, 0, 1000000,
-                                &s->max_moves);
+        return ext_config_uint(STEER_KEY"-max-moves", value, 0, 1000000,
+                               &s->max_moves);
     } else if (!strcmp(key, "park")) {
-        return steer_parse_uint(STEER_KEY"-park", value, 128, STEER_PARK_MAX,
-                                &s->park);
+        return ext_config_uint(STEER_KEY"-park", value, 128, STEER_PARK_MAX,
+                               &s->park);
     } else if (!strcmp(key, "settle")) {
-        return steer_parse_uint(STEER_KEY"-settle", value, 0, 100000,
-                                &s->settle_us);
+        return ext_config_uint(STEER_KEY"-settle", value, 0, 100000,
+                               &s->settle_us);
     } else if (!strcmp(key, "seed")) {
-        return steer_parse_uint(STEER_KEY"-seed", value, 0, INT32_MAX,
-                                &s->seed);
+        return ext_config_uint(STEER_KEY"-seed", value, 0, INT32_MAX,
+                               &s->seed);
     } else if (!strcmp(key, "learn")) {
-        return steer_parse_bool(STEER_KEY"-learn", value, &s->learn);
+        return ext_config_bool(STEER_KEY"-learn", value, &s->learn);
     } else if (!strcmp(key, "warm")) {
-        return steer_parse_bool(STEER_KEY"-warm", value, &s->warm);
+        return ext_config_bool(STEER_KEY"-warm", value, &s->warm);
     } else if (!strcmp(key, "weights")) {
         return steer_parse_weights(STEER_KEY"-weights", value, &s->weights);
     } else if (!strcmp(key, "policy")) {
-        return steer_parse_policy(value, &s->policy_file);
+        return steer_parse_policy(value, &s->policy);
     } else {
         return xasprintf(STEER_KEY"-%s: there is no such key", key);
     }
-}
-
-/* Logs 'error', which it frees, unless it did so before for the same key and
- * value. */
-static void
-steer_complain(const char *key, const char *value, char *error)
-{
-    static struct smap told = SMAP_INITIALIZER(&told);
-
-    if (strcmp(smap_get_def(&told, key, ""), value)) {
-        smap_replace(&told, key, value);
-        VLOG_WARN("other_config:%s, last good value stays", error);
-    }
-    free(error);
 }
 
 /* Sets '*s' to its defaults where 'cfg' has no value, so that removing a key
@@ -250,8 +226,8 @@ steer_settings_forget(struct steer_settings *s, const struct smap *cfg)
     FORGET("-seed", seed);
 #undef FORGET
     if (!smap_get(cfg, STEER_KEY"-policy")) {
-        free(s->policy_file);
-        s->policy_file = NULL;
+        free(s->policy);
+        s->policy = NULL;
     }
 }
 
@@ -294,11 +270,12 @@ steer_settings_parse(struct steer_settings *s, const struct smap *cfg)
                            : xasprintf("%s: there is no such key",
                                        node->key));
             if (error) {
-                steer_complain(node->key, node->value, error);
+                ext_config_complain(&this_module, node->key, node->value,
+                                    error);
             }
         }
     }
-    changed = (!nullable_string_is_equal(old.policy_file, s->policy_file)
+    changed = (!nullable_string_is_equal(old.policy, s->policy)
                || old.mode != s->mode || old.tick_ms != s->tick_ms
                || memcmp(&old.weights, &s->weights, sizeof s->weights)
                || old.max_moves != s->max_moves || old.park != s->park

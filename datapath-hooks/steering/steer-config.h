@@ -30,7 +30,8 @@ struct steer_settings {
     enum steer_mode mode;       /* ext-steering */
     unsigned int tick_ms;       /* ext-steering-tick */
     struct steer_weights weights; /* ext-steering-weights */
-    char *policy_file;          /* ext-steering-policy, or null: built in. */
+    char *policy;               /* ext-steering-policy: a file, or "db:" and
+                                 * a name; null: built in. */
     unsigned int max_moves;     /* ext-steering-max-moves, moves/s. */
     unsigned int park;          /* ext-steering-park, packets a move. */
     unsigned int settle_us;     /* ext-steering-settle */
@@ -49,6 +50,10 @@ void steer_settings_init(struct steer_settings *);
 void steer_settings_copy(struct steer_settings *dst,
                          const struct steer_settings *src);
 void steer_settings_destroy(struct steer_settings *);
+
+/* Returns the name of a policy in the database OVS_Ext if 'policy', which may
+ * be null, means one, else null. */
+const char *steer_policy_db_name(const char *policy);
 
 /* Updates '*s' from 'other_config'.  Returns true if anything changed. */
 bool steer_settings_parse(struct steer_settings *, const struct smap *);

@@ -219,8 +219,7 @@ steer_to_json(const struct steer_agent *a) OVS_REQUIRES(steer_mutex)
 
     json_object_put_string(json, "mode",
                            steer_mode_to_string(a->settings.mode));
-    json_object_put_string(json, "policy", a->settings.policy_file
-                           ? a->settings.policy_file : "built-in");
+    steer_source_to_json(a, json);
     json_object_put(json, "stalled", json_boolean_create(a->stalled));
     put_int(json, "tick_ms", a->settings.tick_ms);
     put_int(json, "ticks", a->n_ticks);
@@ -336,12 +335,11 @@ steer_format(const struct steer_agent *a, struct ds *ds)
     if (!a->policy) {
         return;
     }
-    ds_put_format(ds, "policy: %s, tick %u ms, %"PRIu64" ticks (%"PRIu64
-                  " late, %"PRIu64" disturbed), mean %.0f us, max %"PRIu64
-                  " us\n",
-                  a->settings.policy_file ? a->settings.policy_file
-                  : "built-in", a->settings.tick_ms, a->n_ticks, a->n_late,
-                  a->n_disturbed,
+    ds_put_cstr(ds, "policy: ");
+    steer_source_format(a, ds);
+    ds_put_format(ds, "\ntick: %u ms, %"PRIu64" ticks (%"PRIu64" late, %"PRIu64
+                  " disturbed), mean %.0f us, max %"PRIu64" us\n",
+                  a->settings.tick_ms, a->n_ticks, a->n_late, a->n_disturbed,
                   a->n_ticks ? (double) a->usec / a->n_ticks : 0,
                   a->usec_max);
     ds_put_format(ds, "imbalance: %.1f%%\n",

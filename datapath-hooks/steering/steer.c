@@ -124,3 +124,65 @@ steer_set(const char *key, const char *value)
     }
     return error;
 }
+
+bool
+steer_moves_reta(const struct netdev *netdev)
+{
+    const struct steer_agent *a = &steer_agent;
+    const struct steer_port *port;
+    bool moves = false;
+
+    ovs_mutex_lock(&steer_mutex);
+    if (a->settings.mode > STEER_SHADOW || (a->going_home && !a->is_home)) {
+        LIST_FOR_EACH (port, node, &steer_ports) {
+            moves |= port->netdev == netdev && port->mech == STEER_MECH_RETA;
+        }
+    }
+    ovs_mutex_unlock(&steer_mutex);
+    return moves;
+}
+
+/* Returns the first queue of 'port' that 'core' polls, or -1. */
+static int
+steer_port_queue_of_core(const struct steer_port *port, unsigned int core)
+    OVS_REQUIRES(steer_mutex)
+{
+    for (int q = 0; q < port->n_real; q++) {
+        uint16_t slot = UINT16_MAX;
+
+        if (port->rxqs[q]) {
+            atomic_read_relaxed(&port->rxqs[q]->pmd, &slot);
+        }
+        if (slot != UINT16_MAX && steer_pmds[slot].core_id == core) {
+            return port->rxqs[q]->queue_id;
+        }
+    }
+    return -1;
+}
+
+bool
+steer_queue_of_core(unsigned int core, unsigned int n, char *netdev,
+                    size_t size, unsigned int *queue)
+{
+    const struct steer_port *port;
+    bool found = false;
+
+    ovs_mutex_lock(&steer_mutex);
+    if (steer_agent.settings.mode == STEER_OFF) {
+        goto out;               /* Nobody has noted who polls what since. */
+    }
+    LIST_FOR_EACH (port, node, &steer_ports) {
+        int q = (port->mech == STEER_MECH_RETA
+                 ? steer_port_queue_of_core(port, core) : -1);
+
+        if (q >= 0 && !n--) {
+            ovs_strlcpy(netdev, port->name, size);
+            *queue = q;
+            found = true;
+            break;
+        }
+    }
+out:
+    ovs_mutex_unlock(&steer_mutex);
+    return found;
+}

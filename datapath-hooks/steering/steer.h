@@ -41,6 +41,18 @@ bool steer_moves_reta(const struct netdev *);
 bool steer_queue_of_core(unsigned int core, unsigned int n, char *netdev,
                          size_t size, unsigned int *queue);
 
+/* Policies from the database OVS_Ext, which steering knows nothing of.
+ *
+ * steer_set_policy_source() sets, before the first configuration, whom to tell
+ * in the main thread which policy is wanted, null for none.  From then on it
+ * calls steer_take_policy(), in any thread, when it has that policy, when the
+ * policy has changed, or with the 'error', a sentence, for which it has not:
+ * then what was in force stays.  'version' is for people. */
+typedef void steer_policy_source_cb(const char *name);
+void steer_set_policy_source(steer_policy_source_cb *);
+void steer_take_policy(const char *name, const char *version,
+                       const void *data, size_t size, const char *error);
+
 /* Changes a setting by hand until the database says otherwise.  Returns null
  * or an error that the caller must free(). */
 char *steer_set(const char *key, const char *value);

@@ -49,18 +49,19 @@ EXT_WORD_ACCESS(16)
 EXT_WORD_ACCESS(32)
 EXT_WORD_ACCESS(64)
 
-/* Returns the number to give to ext_seq_ok(). */
+/* Returns the number to give to ext_seq_ok(): one that comes never if the
+ * record is being written. */
 static inline uint32_t
 ext_seq_begin(const uint32_t *seq)
 {
-    return ext_load32(seq);
+    return ext_load32(seq) & ~UINT32_C(1);
 }
 
 /* Whether what was read since ext_seq_begin() belongs together. */
 static inline bool
 ext_seq_ok(const uint32_t *seq, uint32_t begin)
 {
-    return !(begin & 1) && ext_load32(seq) == begin;
+    return ext_load32(seq) == begin;
 }
 
 /* For the only writer. */

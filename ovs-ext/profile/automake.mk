@@ -8,6 +8,8 @@ ovs_ext_libovsext_a_SOURCES += \
 	ovs-ext/profile/tp-profile.c \
 	ovs-ext/profile/tp-profile.h \
 	ovs-ext/profile/tp-sketch.c \
+	ovs-ext/profile/tp-sketch-impl.h \
+	ovs-ext/profile/tp-sketch-read.c \
 	ovs-ext/profile/tp-sketch.h \
 	ovs-ext/profile/tp.c \
 	ovs-ext/profile/tp.h

@@ -4,72 +4,20 @@
 
 #include <config.h>
 
-#include "ovs-ext/profile/tp-sketch.h"
+#include "ovs-ext/profile/tp-sketch-impl.h"
 
 #include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
-#include "ovs-atomic.h"
 #include "ovs-ext/core/ext-rng.h"
 #include "util.h"
-
-enum {
-    TP_SEEN_BITS = 17           /* Of the hash that tells flows of the slice
-                                 * from those already seen. */
-};
 
 /* Packets wrap there. */
 #define TP_COUNT_MASK ((UINT32_C(1) << (64 - TP_COUNT_SHIFT)) - 1)
 
 BUILD_ASSERT_DECL(sizeof(struct tp_sample) == 64);
-
-/* What is read of an entry, apart from its key and count. */
-struct tp_cold {
-    ATOMIC(uint32_t) gen;       /* Odd while the entry is being replaced. */
-    ATOMIC(uint32_t) credit;
-    ATOMIC(uint64_t) flow[TP_FLOW_WORDS];
-};
-
-/* Unless noted, a member is the writer's; the atomic ones the reader reads. */
-struct tp_sketch {
-    /* The table: 'n_sets' sets of TP_WAYS.  One count more than entries, for
-     * packets of flows that have none. */
-    ATOMIC(uint32_t) *keys;     /* 0: free. */
-    ATOMIC(uint64_t) *counts;
-    uint32_t *least;            /* By set: lower bound of the least score, 0
-                                 * if a place may be free. */
-    uint32_t *base;             /* Packets when the score was worked out. */
-    uint32_t *scores;           /* Packets at that time, halved each epoch. */
-    struct tp_cold *cold;
-    uint32_t n_sets;            /* A power of two; constant. */
-    uint32_t shift;             /* Selects the set; constant. */
-
-    /* Skips. */
-    uint64_t random;            /* State of the generator. */
-    uint32_t trial_left;        /* Misses to the next trial. */
-    uint32_t sample_left;       /* Packets to the next sample. */
-    ATOMIC(uint32_t) sample_mean; /* The reader's. */
-
-    /* Growing old. */
-    ATOMIC(uint32_t) epoch_wanted; /* The reader's. */
-    ATOMIC(uint32_t) epoch;
-    uint32_t swept;             /* Sets, on the way to 'epoch_wanted'. */
-
-    ATOMIC(uint64_t) packets, bytes;
-    ATOMIC(uint64_t) lost;      /* Samples that the ring had no room for. */
-
-    /* Ring of samples. */
-    struct tp_sample *ring;
-    uint32_t ring_mask;         /* Constant. */
-    ATOMIC(uint32_t) head;      /* Free running. */
-    ATOMIC(uint32_t) tail;      /* The reader's. */
-
-    /* Bit map of hashes of the flows that went to the ring as part of the
-     * slice in this epoch. */
-    uint64_t seen[(1u << TP_SEEN_BITS) / 64];
-};
 
 /* Creates a sketch of 'n_entries' flows and 'n_samples' samples between two
  * reads; both are rounded up to a power of two.  'seed' decides what chance
@@ -126,20 +74,27 @@ tp_sketch_bytes(const struct tp_sketch *s)
 
 /* PMD-THREAD CODE */
 
-/* Returns a bit for each of the TP_WAYS 'keys' that is 'key'. */
+/* tp_match() returns TP_MATCH bits for each of the TP_WAYS 'keys' that is
+ * 'key'. */
+#ifdef __SSE2__
+enum { TP_MATCH = 2 };
+
 static inline uint32_t
 tp_match(const ATOMIC(uint32_t) *keys, uint32_t key)
 {
-#ifdef __SSE2__
     const __m128i *p = (const void *) keys;
     __m128i k = _mm_set1_epi32(key);
-    __m128i lo = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_load_si128(p), k),
-                                 _mm_cmpeq_epi32(_mm_load_si128(p + 1), k));
-    __m128i hi = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_load_si128(p + 2), k),
-                                 _mm_cmpeq_epi32(_mm_load_si128(p + 3), k));
+    __m128i lo = _mm_cmpeq_epi32(_mm_load_si128(p), k);
+    __m128i hi = _mm_cmpeq_epi32(_mm_load_si128(p + 1), k);
 
-    return _mm_movemask_epi8(_mm_packs_epi16(lo, hi));
+    return _mm_movemask_epi8(_mm_packs_epi32(lo, hi));
+}
 #else
+enum { TP_MATCH = 1 };
+
+static inline uint32_t
+tp_match(const ATOMIC(uint32_t) *keys, uint32_t key)
+{
     uint32_t match = 0;
 
     for (size_t i = 0; i < TP_WAYS; i++) {
@@ -149,13 +104,24 @@ tp_match(const ATOMIC(uint32_t) *keys, uint32_t key)
         match |= (uint32_t) (other == key) << i;
     }
     return match;
+}
 #endif
+
+/* What tp_first() returns for none. */
+enum { TP_NONE = TP_WAYS * TP_MATCH };
+BUILD_ASSERT_DECL(IS_POW2(TP_NONE));
+
+/* Returns TP_MATCH times the first way of 'match'. */
+static inline uint32_t
+tp_first(uint32_t match)
+{
+    return raw_ctz(match | 1u << TP_NONE);
 }
 
 static inline uint32_t
 tp_key(uint32_t hash)
 {
-    return hash ? hash : 1;
+    return hash + !hash;
 }
 
 /* Spreads a key: RSS hashes of one queue may have their low bits in common. */
@@ -165,14 +131,15 @@ tp_mix(uint32_t key)
     return key * UINT32_C(0x9e3779b1);
 }
 
+/* Counts a packet of 'len' bytes. */
 static inline void
-tp_count(struct tp_sketch *s, size_t i, uint32_t len)
+tp_count(ATOMIC(uint64_t) *counter, uint32_t len)
 {
     uint64_t count;
 
-    atomic_read_relaxed(&s->counts[i], &count);
+    atomic_read_relaxed(counter, &count);
     count += (UINT64_C(1) << TP_COUNT_SHIFT) + len;
-    atomic_store_relaxed(&s->counts[i], count);
+    atomic_store_relaxed(counter, count);
 }
 
 static inline void
@@ -245,7 +212,7 @@ tp_replace(struct tp_sketch *s, size_t i, uint32_t key, uint32_t credit,
     s->base[i] = 0;
     s->scores[i] = credit;
     if (key) {
-        tp_count(s, i, burst->len[p]);
+        tp_count(&s->counts[i], burst->len[p]);
     }
 }
 
@@ -253,9 +220,9 @@ tp_replace(struct tp_sketch *s, size_t i, uint32_t key, uint32_t credit,
 static inline size_t
 tp_find(const struct tp_sketch *s, uint32_t set, uint32_t key)
 {
-    uint32_t match = tp_match(&s->keys[set * TP_WAYS], key);
+    uint32_t first = tp_first(tp_match(&s->keys[set * TP_WAYS], key));
 
-    return match ? set * TP_WAYS + raw_ctz(match) : SIZE_MAX;
+    return first < TP_NONE ? set * TP_WAYS + first / TP_MATCH : SIZE_MAX;
 }
 
 /* Admits packet 'p' to its set, whose 'least' is 0, if there is room. */
@@ -268,7 +235,7 @@ tp_admit_free(struct tp_sketch *s, const struct tp_burst *burst, size_t p)
 
     if (i != SIZE_MAX) {
         /* An earlier packet of this burst was admitted. */
-        tp_count(s, i, burst->len[p]);
+        tp_count(&s->counts[i], burst->len[p]);
         return;
     }
     i = tp_find(s, set, 0);
@@ -396,23 +363,27 @@ static inline uint32_t
 tp_count_all(struct tp_sketch *s, const struct tp_burst *burst,
              uint8_t misses[TP_BURST])
 {
-    uint32_t n_entries = s->n_sets * TP_WAYS;
-    uint32_t shift = s->shift;
+    /* Offsets are in counts times TP_MATCH. */
+    uint32_t none = s->n_sets * TP_NONE;
+    const ATOMIC(uint32_t) *keys = s->keys;
+    uint8_t *counts = (uint8_t *) s->counts;
+    uint32_t n = burst->n, shift = s->shift;
     uint32_t n_misses = 0;
     uint64_t bytes = 0;
 
-    for (uint32_t p = 0; p < burst->n; p++) {
+    for (uint32_t p = 0; p < n; p++) {
         uint32_t key = tp_key(burst->hash[p]);
         uint32_t set = tp_mix(key) >> shift;
-        uint32_t match = tp_match(&s->keys[set * TP_WAYS], key);
-        uint32_t way = raw_ctz(match | 1u << TP_WAYS);
-        bool miss = way >= TP_WAYS;
-        uint32_t i = miss ? n_entries : set * TP_WAYS + way;
+        uint32_t first = tp_first(tp_match(&keys[(size_t) set * TP_WAYS],
+                                           key));
+        size_t offset = first == TP_NONE ? none : set * TP_NONE + first;
+        uint32_t len = burst->len[p];
 
-        tp_count(s, i, burst->len[p]);
-        bytes += burst->len[p];
+        tp_count((void *) (counts + offset * (sizeof *s->counts / TP_MATCH)),
+                 len);
+        bytes += len;
         misses[n_misses] = p;
-        n_misses += miss;
+        n_misses += first / TP_NONE;
     }
     tp_add64(&s->packets, burst->n);
     tp_add64(&s->bytes, bytes);
@@ -474,114 +445,10 @@ tp_sketch_add(struct tp_sketch *s, const struct tp_burst *burst,
     atomic_read_relaxed(&s->epoch_wanted, &wanted);
     atomic_read_relaxed(&s->epoch, &epoch);
     if (OVS_UNLIKELY(epoch != wanted)) {
+        /* Of sets there is an even number. */
+        tp_sweep(s);
         tp_sweep(s);
     }
 }
 
 /* END PMD-THREAD CODE */
-
-/* Returns the number of places in the table. */
-size_t
-tp_sketch_n_entries(const struct tp_sketch *s)
-{
-    return s->n_sets * TP_WAYS;
-}
-
-/* Reads place 'i' into '*e'.  Returns false if it is free, or if the writer is
- * just replacing it.  'e->flow' is read only where the generation differs from
- * 'known_gen'; generations are even.  Reader. */
-bool
-tp_sketch_read(const struct tp_sketch *s_, size_t i, uint32_t known_gen,
-               struct tp_entry *e)
-{
-    struct tp_sketch *s = CONST_CAST(struct tp_sketch *, s_);
-    struct tp_cold *cold = &s->cold[i];
-    uint64_t words[TP_FLOW_WORDS];
-    uint32_t gen;
-
-    atomic_read_explicit(&cold->gen, &e->gen, memory_order_acquire);
-    if (e->gen & 1) {
-        return false;
-    }
-    /* Acquire loads keep the second look at the generation after them. */
-    atomic_read_explicit(&s->keys[i], &e->key, memory_order_acquire);
-    if (!e->key) {
-        return false;
-    }
-    atomic_read_explicit(&s->counts[i], &e->count, memory_order_acquire);
-    if (e->gen != known_gen) {
-        atomic_read_explicit(&cold->credit, &e->credit, memory_order_acquire);
-        for (size_t j = 0; j < TP_FLOW_WORDS; j++) {
-            atomic_read_explicit(&cold->flow[j], &words[j],
-                                 memory_order_acquire);
-        }
-        memcpy(&e->flow, words, sizeof e->flow);
-    }
-    atomic_read_relaxed(&cold->gen, &gen);
-    return gen == e->gen;
-}
-
-/* Takes up to 'max' samples, the oldest first.  Returns their number.
- * Reader. */
-size_t
-tp_sketch_pop(struct tp_sketch *s, struct tp_sample *samples, size_t max)
-{
-    uint32_t head, tail;
-    size_t n;
-
-    atomic_read_explicit(&s->head, &head, memory_order_acquire);
-    atomic_read_relaxed(&s->tail, &tail);
-    n = MIN(head - tail, max);
-    for (size_t i = 0; i < n; i++) {
-        samples[i] = s->ring[(tail + i) & s->ring_mask];
-    }
-    atomic_store_explicit(&s->tail, tail + n, memory_order_release);
-    return n;
-}
-
-/* Stores the packets and bytes added so far and the samples lost because the
- * reader was too slow.  Any thread. */
-void
-tp_sketch_totals(const struct tp_sketch *s_, uint64_t *packets,
-                 uint64_t *bytes, uint64_t *lost)
-{
-    struct tp_sketch *s = CONST_CAST(struct tp_sketch *, s_);
-
-    atomic_read_relaxed(&s->packets, packets);
-    atomic_read_relaxed(&s->bytes, bytes);
-    atomic_read_relaxed(&s->lost, lost);
-}
-
-/* Makes one packet in 'mean', from the next sample on, a sample.  Reader. */
-void
-tp_sketch_set_sampling(struct tp_sketch *s, uint32_t mean)
-{
-    atomic_store_relaxed(&s->sample_mean, MAX(mean, 1));
-}
-
-/* Returns the present mean.  Any thread. */
-uint32_t
-tp_sketch_sampling(const struct tp_sketch *s)
-{
-    uint32_t mean;
-
-    atomic_read_relaxed(&CONST_CAST(struct tp_sketch *, s)->sample_mean,
-                        &mean);
-    return mean;
-}
-
-/* Begins an epoch.  Returns false if the writer is still about the last one,
- * of which it does a part with each burst; call again later.  Reader. */
-bool
-tp_sketch_age(struct tp_sketch *s)
-{
-    uint32_t epoch, wanted;
-
-    atomic_read_relaxed(&s->epoch, &epoch);
-    atomic_read_relaxed(&s->epoch_wanted, &wanted);
-    if (epoch != wanted) {
-        return false;
-    }
-    atomic_store_relaxed(&s->epoch_wanted, wanted + 1);
-    return true;
-}

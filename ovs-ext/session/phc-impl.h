@@ -9,6 +9,8 @@
  * All that readers see is words under sequence numbers (ext-seqlock.h); the
  * writer writes them, but for 'used'. */
 
+#include <string.h>
+
 #include "openvswitch/hmap.h"
 #include "ovs-ext/core/ext-seqlock.h"
 #include "ovs-ext/session/phc.h"
@@ -117,7 +119,15 @@ phc_ref_word(struct phc_ref ref, uint32_t expires)
 static inline struct phc_ref
 phc_word_ref(uint64_t word)
 {
+#ifndef WORDS_BIGENDIAN
+    uint32_t low = word;
+    struct phc_ref ref;
+
+    memcpy(&ref, &low, sizeof ref);
+    return ref;
+#else
     return (struct phc_ref) { word, word >> 16 };
+#endif
 }
 
 static inline struct phc_set *

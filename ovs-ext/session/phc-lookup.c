@@ -11,49 +11,71 @@
 
 /* PMD-THREAD CODE */
 
-/* Looks for 'key' in 'set', among 'ways'.  Stores the entry's 'ref' word, 0 if
- * there is none.  Returns false if the set was written meanwhile. */
-static inline bool
-set_find(struct phc_set *set, const struct sess_key *key, uint64_t ways,
-         uint32_t seq, uint64_t *word)
+/* A key of a burst on its way. */
+struct probe {
+    struct phc_set *set;
+    uint32_t seq;
+    uint16_t tag;
+    uint16_t ways;              /* As sess_tags_find(). */
+};
+
+/* Returns the 'ref' word of the entry at 'way', which has been looked up. */
+static inline uint64_t
+entry_ref(struct phc_set *set, unsigned int way)
 {
-    unsigned int way = 0;
-
-    *word = 0;
-    for (; ways; ways &= ways - 1) {
-        const struct phc_entry *e = &set->ways[way = sess_way(ways)];
-
-        if (OVS_LIKELY(sess_words_equal(e->key, key->words,
-                                        SESS_KEY_WORDS))) {
-            *word = ext_load64(&e->ref);
-            break;
-        }
-    }
-    if (OVS_UNLIKELY(!ext_seq_ok(&set->seq, seq))) {
-        return false;
-    }
-    if (*word && !__atomic_load_n(&set->used[way], __ATOMIC_RELAXED)) {
+    if (OVS_UNLIKELY(!__atomic_load_n(&set->used[way], __ATOMIC_RELAXED))) {
         __atomic_store_n(&set->used[way], 1, __ATOMIC_RELAXED);
     }
-    return true;
+    return ext_load64(&set->ways[way].ref);
 }
 
-/* Looks again, at a set that was being written. */
+/* Looks again, at each way that has the tag, in a set that was being written
+ * or whose first such way has another key.  Returns 0 for none. */
 static __attribute__((noinline)) uint64_t
 find_again(struct phc_set *set, const struct sess_key *key, uint16_t tag,
            struct phc_stats *stats)
 {
-    uint64_t word;
-
     for (int try = 0; try < PHC_TRIES; try++) {
         uint32_t seq = ext_seq_begin(&set->seq);
+        uint64_t ways = sess_tags_find(&set->tags, tag);
+        uint64_t word = 0;
 
-        if (set_find(set, key, sess_tags_find(&set->tags, tag), seq, &word)) {
+        for (; ways && !word; ways &= ways - 1) {
+            unsigned int way = sess_way(ways);
+
+            if (sess_words_equal(set->ways[way].key, key->words,
+                                 SESS_KEY_WORDS)) {
+                word = entry_ref(set, way);
+            }
+        }
+        if (ext_seq_ok(&set->seq, seq)) {
             return word;
         }
     }
     stats->busy++;
     return 0;
+}
+
+/* Returns the 'ref' word of the entry for 'key', 0 if there is none. */
+static inline uint64_t
+find(const struct probe *p, const struct sess_key *key,
+     struct phc_stats *stats)
+{
+    uint64_t word = 0;
+
+    if (OVS_LIKELY(p->ways)) {
+        unsigned int way = sess_way(p->ways);
+
+        if (OVS_UNLIKELY(!sess_words_equal(p->set->ways[way].key, key->words,
+                                           SESS_KEY_WORDS))) {
+            return find_again(p->set, key, p->tag, stats);
+        }
+        word = entry_ref(p->set, way);
+    }
+    if (OVS_UNLIKELY(!ext_seq_ok(&p->set->seq, p->seq))) {
+        return find_again(p->set, key, p->tag, stats);
+    }
+    return word;
 }
 
 /* Looks up the 'n' keys, at most PHC_BURST, at time 'now' in ms, stores what
@@ -62,10 +84,8 @@ void
 phc_lookup(struct phc *phc, const struct sess_key *keys, size_t n,
            uint32_t now, struct phc_ref *refs, struct phc_stats *stats)
 {
-    struct phc_set *sets[PHC_BURST];
-    uint64_t ways[PHC_BURST];
-    uint32_t seqs[PHC_BURST];
-    uint16_t tags[PHC_BURST];
+    const struct phc_slot *slots = phc->slots;
+    struct probe probes[PHC_BURST];
     size_t hits = 0;
 
     /* Three passes, each over lines that the one before has asked for. */
@@ -73,35 +93,33 @@ phc_lookup(struct phc *phc, const struct sess_key *keys, size_t n,
     for (size_t i = 0; i < n; i++) {
         uint64_t hash = sess_key_hash(&keys[i], phc->basis);
 
-        sets[i] = phc_set_of(phc, hash);
-        tags[i] = sess_tag(hash);
-        OVS_PREFETCH(sets[i]);
+        probes[i].set = phc_set_of(phc, hash);
+        probes[i].tag = sess_tag(hash);
+        OVS_PREFETCH(probes[i].set);
     }
 #pragma GCC unroll 4
     for (size_t i = 0; i < n; i++) {
-        seqs[i] = ext_seq_begin(&sets[i]->seq);
-        ways[i] = sess_tags_find(&sets[i]->tags, tags[i]);
-        if (ways[i]) {
-            OVS_PREFETCH(&sets[i]->ways[sess_way(ways[i])]);
+        struct probe *p = &probes[i];
+
+        p->seq = ext_seq_begin(&p->set->seq);
+        p->ways = sess_tags_find(&p->set->tags, p->tag);
+        if (OVS_LIKELY(p->ways)) {
+            OVS_PREFETCH(&p->set->ways[sess_way(p->ways)]);
         }
     }
     for (size_t i = 0; i < n; i++) {
-        uint64_t word;
+        uint64_t word = find(&probes[i], &keys[i], stats);
 
-        if (OVS_UNLIKELY(!set_find(sets[i], &keys[i], ways[i], seqs[i],
-                                   &word))) {
-            word = find_again(sets[i], &keys[i], tags[i], stats);
-        }
+        refs[i] = phc_word_ref(word);
         if (OVS_LIKELY(word)) {
             if (OVS_UNLIKELY(phc_is_past(word >> 32, now))) {
                 stats->expired++;
-                word = 0;
+                refs[i] = phc_word_ref(0);
             } else {
-                OVS_PREFETCH(&phc->slots[(uint16_t) word]);
+                OVS_PREFETCH(&slots[refs[i].template]);
                 hits++;
             }
         }
-        refs[i] = phc_word_ref(word);
     }
     stats->hits += hits;
     stats->misses += n - hits;
@@ -178,49 +196,96 @@ push_any(const struct phc *phc, struct phc_ref ref, uint8_t *payload,
 }
 
 #ifndef WORDS_BIGENDIAN
+/* The first 48 bytes of a header. */
+struct plain {
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+    __m128i x[3];
+#else
+    uint64_t words[6];
+#endif
+};
+
+static inline struct plain
+plain_load(const uint64_t *words)
+{
+    struct plain p;
+
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+    p.x[0] = _mm_loadu_si128((const void *) &words[0]);
+    p.x[1] = _mm_loadu_si128((const void *) &words[2]);
+    p.x[2] = _mm_loadu_si128((const void *) &words[4]);
+    __asm__ __volatile__ ("" : : : "memory");
+#else
+    for (int i = 0; i < 6; i++) {
+        p.words[i] = ext_load64(&words[i]);
+    }
+#endif
+    return p;
+}
+
+static inline void
+plain_store(const struct plain *p, uint8_t *header)
+{
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+    _mm_storeu_si128((void *) header, p->x[0]);
+    _mm_storeu_si128((void *) (header + 16), p->x[1]);
+    _mm_storeu_si128((void *) (header + 32), p->x[2]);
+#else
+    memcpy(header, p->words, sizeof p->words);
+#endif
+}
+
+/* The sum of the IPv4 header without length and identification. */
+static inline uint16_t
+plain_sum(const struct plain *p)
+{
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+    return ~_mm_extract_epi16(p->x[1], 4);
+#else
+    return ~p->words[3];
+#endif
+}
+
+static inline void
+put16(uint8_t *to, ovs_be16 x)
+{
+    memcpy(to, &x, sizeof x);
+}
+
 /* As slot_copy() and phc_header_patch() in one, for what most templates are:
- * Ethernet without VLAN, IPv4, no UDP checksum, no options.  Patches in
- * registers on the way.  Returns false if it is not such a template, or not a
- * living one, or was being written. */
+ * Ethernet without VLAN, IPv4, no UDP checksum, no options.  Returns false if
+ * it is not such a template, or not a living one, or is being written. */
 static inline bool
 push_plain(const struct phc *phc, struct phc_ref ref, uint8_t *end,
            size_t payload_len, const struct phc_patch *patch)
 {
     const struct phc_slot *slot = &phc->slots[ref.template];
+    uint64_t want = ((uint64_t) ref.epoch << 48
+                     | PHC_SLOT_VALID << 24 | PHC_HEAD << 16);
     uint32_t seq = ext_seq_begin(&slot->seq);
-    uint32_t gen = ext_load32(&slot->gen);
-    uint64_t w[7];
-
-#pragma GCC unroll 7
-    for (int i = 0; i < 7; i++) {
-        w[i] = ext_load64(&slot->words[i]);
-    }
     /* Header (2), length, flags, service (2), epoch (2). */
-    uint32_t service = w[6] >> 32 & 0xffff;
-    if (OVS_UNLIKELY((w[6] >> 16 & 0xffff)
-                     != (PHC_SLOT_VALID << 8 | PHC_HEAD)
-                     || w[6] >> 48 != ref.epoch
-                     || ext_load32(&phc->gens[service]) != gen
+    uint64_t last = ext_load64(&slot->words[6]);
+    struct plain plain = plain_load(slot->words);
+
+    if (OVS_UNLIKELY((last ^ want) & UINT64_C(0xffff0000ffff0000)
+                     || (ext_load32(&phc->gens[(uint16_t) (last >> 32)])
+                         != ext_load32(&slot->gen))
                      || !ext_seq_ok(&slot->seq, seq))) {
         return false;
     }
 
-    uint64_t udp_len = payload_len + PHC_HEAD - ETH_HEADER_LEN - IP_HEADER_LEN;
-    uint64_t tot_len = htons(udp_len + IP_HEADER_LEN);
-    uint64_t ip_id = htons(patch->ip_id);
-    uint32_t sum = (uint16_t) ~w[3] + tot_len + ip_id;
+    uint16_t udp_len = payload_len + PHC_HEAD - ETH_HEADER_LEN - IP_HEADER_LEN;
+    uint32_t lengths = ((uint32_t) htons(patch->ip_id) << 16
+                        | htons(udp_len + IP_HEADER_LEN));
+    uint32_t sum = plain_sum(&plain) + (lengths & 0xffff) + (lengths >> 16);
+    uint8_t *header = end - PHC_HEAD;
 
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum += sum >> 16;
-    w[2] |= tot_len | ip_id << 16;
-    w[3] = (w[3] & ~UINT64_C(0xffff)) | (uint16_t) ~sum;
-    w[4] |= ((uint64_t) htons(phc_header_sport(patch->flow_hash)) << 16
-             | (uint64_t) htons(udp_len) << 48);
-#pragma GCC unroll 6
-    for (int i = 0; i < 6; i++) {
-        memcpy(end - PHC_HEAD + i * 8, &w[i], 8);
-    }
-    memcpy(end - 2, &w[6], 2);
+    plain_store(&plain, header);
+    memcpy(header + 48, &last, 2);
+    memcpy(header + 16, &lengths, 4);
+    put16(header + 24, ~((sum + (sum << 16 | sum >> 16)) >> 16));
+    put16(header + 34, htons(phc_header_sport(patch->flow_hash)));
+    put16(header + 38, htons(udp_len));
     return true;
 }
 #endif
@@ -260,6 +325,29 @@ phc_ref_header(const struct phc *phc, struct phc_ref ref,
     memcpy(header, copy + sizeof copy - tail.len, tail.len);
     tail_to_shape(&tail, shape);
     return true;
+}
+
+/* Stores who owns the session that 'ref' was found for, whether there is a
+ * header towards it now or not.  Returns false if that is no member any
+ * more. */
+bool
+phc_ref_owner(const struct phc *phc, struct phc_ref ref, uint32_t *owner)
+{
+    const struct phc_slot *slot = &phc->slots[ref.template];
+
+    /* As above. */
+    *owner = ext_load32(&phc->owners[ref.template]);
+    for (int try = 0; ref.template && try < PHC_TRIES; try++) {
+        uint32_t seq = ext_seq_begin(&slot->seq);
+        uint64_t last = ext_load64(&slot->words[6]);
+        struct phc_slot_tail tail;
+
+        memcpy(&tail, (const uint8_t *) &last + 2, sizeof tail);
+        if (OVS_LIKELY(ext_seq_ok(&slot->seq, seq))) {
+            return tail.epoch == ref.epoch;
+        }
+    }
+    return false;
 }
 
 /* END PMD-THREAD CODE */

@@ -80,8 +80,12 @@ phc_bytes(const struct phc *phc)
 void
 phc_get_counts(const struct phc *phc, struct phc_counts *counts)
 {
+    const struct phc_template *t;
+
     *counts = phc->counts;
-    counts->n_templates = hmap_count(&phc->templates);
+    HMAP_FOR_EACH (t, node, &phc->templates) {
+        counts->n_templates += t->shape.len != 0;
+    }
 }
 
 /* The writer's own word of an entry. */
@@ -193,8 +197,8 @@ choose_victim(struct phc_set *set, uint16_t p, uint32_t now)
 
 /* Says that session 'key' of 'service' goes to 'owner', with 'probability',
  * until time 'expires'; changes what was said of it before.  Returns 0, ENOENT
- * if there is no such template, or ENOSPC if all in its set are more probable
- * and in use. */
+ * if that is no member, or ENOSPC if all in its set are more probable and in
+ * use. */
 int
 phc_put(struct phc *phc, const struct sess_key *key, uint16_t service,
         uint32_t owner, double probability, uint32_t expires, uint32_t now)

@@ -22,6 +22,9 @@
  * chooses whom to evict among those not used lately the least probable; a
  * newcomer less probable than that stays out.
  *
+ * An entry says who owns a session even while there is no header towards the
+ * owner: before it is resolved, or since the owner has another address.
+ *
  * Security: phc_template_set() takes a template only for a member of the
  * service and only if the header leads to that member's address.  A template
  * carries the generation of the member set; phc_service_set() begins a new
@@ -47,8 +50,8 @@
  * templates   up to 65,535, services up to PHC_MAX_SERVICES
  * expiry      'now' is in ms and may wrap; up to 24 days ahead
  *
- * Thread safety: phc_lookup(), phc_push(), phc_ref_header() in any number of
- * threads; everything else in one thread at a time, the writer, meanwhile. */
+ * Thread safety: phc_lookup(), phc_push(), phc_ref_header() and
+ * phc_ref_owner() in any number of threads; everything else in one thread at a time, the writer, meanwhile. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -73,10 +76,11 @@ struct phc_config {
     uint64_t seed;              /* Secret, against chosen collisions. */
 };
 
-/* A host that a service's sessions may go to. */
+/* Whom a service's sessions may go to. */
 struct phc_member {
-    uint32_t owner;             /* Number of the host, unique. */
-    struct in6_addr addr;       /* Of its tunnel end. */
+    uint32_t owner;             /* A number, unique in the service. */
+    struct in6_addr addr;       /* Of the tunnel's other end; zero if there is
+                                 * no way there now. */
 };
 
 /* What a lookup found; 'template' 0: nothing. */
@@ -95,7 +99,7 @@ struct phc_stats {
 /* Counted by the writer. */
 struct phc_counts {
     size_t n;                   /* Entries, expired ones included. */
-    size_t n_templates;
+    size_t n_templates;         /* With a header. */
     uint64_t puts, updates, evictions, rejected;
     uint64_t expired, removed, flushed;
     uint64_t templates_refused; /* Not towards a member. */
@@ -158,5 +162,6 @@ size_t phc_push(const struct phc *, struct phc_ref, uint8_t *payload,
 bool phc_ref_header(const struct phc *, struct phc_ref,
                     uint8_t header[PHC_MAX_HEADER], struct phc_shape *,
                     uint32_t *owner);
+bool phc_ref_owner(const struct phc *, struct phc_ref, uint32_t *owner);
 
 #endif /* phc.h */

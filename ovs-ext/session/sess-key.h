@@ -67,22 +67,30 @@ sess_key_equals(const struct sess_key *a, const struct sess_key *b)
 static inline uint64_t
 sess_mix__(uint64_t a, uint64_t b)
 {
+#ifdef __x86_64__
+    uint64_t high;
+
+    /* The compiler would take the product to memory and back. */
+    __asm__ ("mulq %2" : "+a"(a), "=d"(high) : "rm"(b) : "cc");
+    return a ^ high;
+#else
     unsigned __int128 product = (unsigned __int128) a * b;
 
     return (uint64_t) product ^ (uint64_t) (product >> 64);
+#endif
 }
 
 /* 64 bits of hash, all usable. */
 static inline uint64_t
 sess_key_hash(const struct sess_key *key, uint64_t basis)
 {
+    const uint64_t c = UINT64_C(0xd6e8feb86659fd93);
+    const uint64_t d = UINT64_C(0xa0761d6478bd642f);
     const uint64_t *w = key->words;
-    uint64_t a = sess_mix__(w[0] ^ basis, w[1] ^ UINT64_C(0xd6e8feb86659fd93));
-    uint64_t b = sess_mix__(w[2] ^ UINT64_C(0xa0761d6478bd642f),
-                            w[3] ^ basis);
+    uint64_t a = sess_mix__(w[0] ^ basis, w[1] ^ c);
+    uint64_t b = sess_mix__(w[2] ^ d, w[3] ^ basis);
 
-    return sess_mix__(a ^ w[4] ^ UINT64_C(0xe7037ed1a0b428db),
-                      b ^ basis ^ UINT64_C(0x8ebc6af09c88c6e3));
+    return sess_mix__(a ^ w[4] ^ basis, b ^ c);
 }
 
 #endif /* sess-key.h */

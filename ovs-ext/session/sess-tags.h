@@ -59,7 +59,7 @@ sess_tags_find(const struct sess_tags *tags, uint16_t tag)
 static inline unsigned int
 sess_way(uint64_t ways)
 {
-    return raw_ctz(ways) / 2;
+    return (unsigned int) raw_ctz(ways) / 2;
 }
 #else
 /* A bit for each lane of 'word' that equals 'tag'; bits above a true one may

@@ -1,0 +1,195 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Moves while devices refuse, threads exit and ports close. */
+
+#include <config.h>
+
+#include "ovs-rcu.h"
+#include "tests/test-steer-moves-agent.h"
+#include "timeval.h"
+
+void
+test_reta_error(void)
+{
+    uint64_t errors = 0;
+
+    open_reta(4, 64);
+    traffic(0, 64);
+    atomic_store_relaxed(&fake_window, UINT64_C(600));
+    fake_pmd_start(0, 1 << 0 | 1 << 2);
+    fake_pmd_start(1, 1 << 1 | 1 << 3);
+    fake_generator_start();
+    for (int i = 0; i < 40; i++) {
+        uint16_t before[64];
+        uint64_t writes;
+        bool half = i % 2;
+
+        memcpy(before, port->owner, sizeof before);
+        atomic_store(&fake_refuse, 1);
+        atomic_store(&fake_refuse_half, half);
+        do {
+            agent_run();
+            agent_move_random(16, 0xf);
+        } while (stats()->reta_errors == errors);
+        CHECK(stats()->reta_errors == ++errors);
+        WAIT_UNTIL(!agent_run());
+        for (uint32_t b = 0; b < 64; b++) {
+            CHECK(port->owner[b] == fake_reta(b));
+            CHECK(half || port->owner[b] == before[b]);
+        }
+
+        /* It is left alone for a while. */
+        writes = steer_ctr64_get(&fake_table_writes);
+        if (time_msec() + 500 < port->backoff_until) {
+            agent_move_random(1, 0xf);
+            CHECK(steer_ctr64_get(&fake_table_writes) == writes);
+        }
+        port->backoff_until = 0;
+        agent_move_random(16, 0xf);
+        WAIT_UNTIL(!agent_run());
+        check_order();
+    }
+    fake_generator_stop();
+    finish();
+}
+
+void
+test_pmd_exit(void)
+{
+    unsigned int starved = 0;
+
+    open_reta(2, 64);
+    fake_pmd_start(0, 1 << 0);
+    fake_pmd_start(1, 1 << 1);
+    for (unsigned int i = 0; i < 60; i++) {
+        unsigned int old = fake_reta(0), runs = fake_random(&fake_seed) % 20;
+        long long int begun;
+
+        fake_pmd_stall(old, true);
+        fake_send(0, 200);
+        begun = time_msec();
+        move_begin(0, !old);
+        fake_send(0, 200);
+        fake_pmd_stop(old);
+        for (unsigned int j = 0; j < runs; j++) {
+            agent_run();
+            xnanosleep(200000);
+        }
+        if (i % 2) {
+            fake_pmd_start(old, 1 << old);
+        } else {
+            fake_pmd_set_queues(!old, 3);   /* The other gets both. */
+        }
+        WAIT_UNTIL(!agent_run()
+                   && fake_get(&fake_n_processed) == fake_get(&fake_n_sent));
+        if (!(i % 2)) {
+            fake_pmd_set_queues(!old, 1 << !old);
+            fake_pmd_start(old, 1 << old);
+        }
+        if (time_msec() - begun > 500) {
+            /* So long without a thread that the agent gave the queue up. */
+            starved++;
+            atomic_store(&fake_n_disorder, UINT64_C(0));
+            atomic_store(&fake_n_gaps, UINT64_C(0));
+            fake_last[0] = fake_sent[0];
+        }
+        check_order();
+    }
+    CHECK(starved < 50);
+    finish();
+}
+
+void
+test_port_close(void)
+{
+    atomic_store_relaxed(&fake_window, UINT64_C(700));
+    traffic(0, 64);
+    traffic(STEER_HANDOFF_BUCKETS, 32);
+    fake_has_reta = true;
+    for (int i = 0; i < 60; i++) {
+        uint64_t parked = 0;
+
+        /* By handoff last: what is handed off once stays so. */
+        if (i < 30) {
+            open_reta(5, 64);
+        } else {
+            open_handoff();
+        }
+        atomic_store_relaxed(&steer_grace_cycles, UINT64_C(1) << 62);
+        fake_pmd_start(0, 1 << 0 | 1 << 3);
+        fake_pmd_start(1, 1 << 1 | 1 << 4);
+        fake_pmd_start(2, 1 << 2);
+        fake_generator_start();
+        do {
+            agent_move_random(16, 0x1f);
+            agent_run();
+            xnanosleep(200000);
+            for (size_t j = 0; j < STEER_MAX_MOVES; j++) {
+                if (steer_move_phase(&steer_transits[j]) != STEER_FREE) {
+                    parked += steer_ctr32_get(&steer_transits[j].parked);
+                }
+            }
+        } while (!parked);
+        if (i % 2) {
+            set_grace_usec(0);  /* Close while they are being let go. */
+            xnanosleep(1000 * (fake_random(&fake_seed) % 1000));
+        }
+        for (unsigned int pmd = 0; pmd < 3; pmd++) {
+            fake_pmd_set_queues(pmd, 0);
+        }
+        fake_generator_stop();
+        fake_port_close();
+        WAIT_UNTIL(!fake_get(&fake_alive));  /* RCU frees some. */
+        atomic_store(&fake_n_processed, fake_get(&fake_n_sent));
+        CHECK(!agent_run());
+        check_order();
+        fake_pmds_stop();
+        ovsrcu_synchronize();
+    }
+}
+
+void
+test_unpolled_new_queue(void)
+{
+    uint64_t unacked;
+
+    open_reta(4, 64);
+    traffic(0, 64);
+    atomic_store_relaxed(&fake_window, UINT64_C(600));
+    fake_pmd_start(0, 1 << 0 | 1 << 1);
+    fake_pmd_start(1, 1 << 2);  /* Queue 3 is polled by nobody... */
+    for (uint32_t b = 3; b < 64; b += 4) {
+        /* ...so give it nothing. */
+        WAIT_UNTIL((agent_run() || true) && agent_move(b, b % 3)
+                   && fake_reta(b) != 3);
+    }
+    WAIT_UNTIL(!agent_run());
+    fake_generator_start();
+    for (uint32_t b = 0; b < 64; b++) {
+        uint16_t before = fake_reta(b);
+
+        agent_move(b, 3);
+        agent_run();
+        CHECK(fake_reta(b) == before);
+        CHECK(port->owner[b] == before);
+    }
+    unacked = stats()->unacked;
+    CHECK(unacked);
+
+    /* That must not keep other moves from being made. */
+    for (int i = 0; i < 20; i++) {
+        uint16_t to = (fake_reta(63) + 1) % 3;
+
+        WAIT_UNTIL((agent_run() || true) && agent_move(63, to)
+                   && fake_reta(63) == to);
+    }
+    check_order();
+
+    /* It is polled at last, and moved to. */
+    fake_pmd_set_queues(1, 1 << 2 | 1 << 3);
+    WAIT_UNTIL(!agent_run());
+    move_begin(0, 3);
+    fake_generator_stop();
+    finish();
+}
