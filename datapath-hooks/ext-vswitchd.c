@@ -16,6 +16,8 @@
 #include "datapath-hooks/monitor/monitor.h"
 #include "datapath-hooks/offload/offload.h"
 #include "datapath-hooks/profile/profile.h"
+#include "datapath-hooks/session/session-dp.h"
+#include "datapath-hooks/session/session.h"
 #include "datapath-hooks/steering/steer-dp.h"
 #include "datapath-hooks/steering/steer-warm.h"
 #include "datapath-hooks/steering/steer.h"
@@ -41,6 +43,8 @@ ext_dpif_config(struct dpif *dpif, const struct smap *cfg)
         profile_configure(cfg);
         offload_dpif_config(dpif, cfg);
         redirect_set_dpif(dpif);
+        session_configure(cfg);
+        session_dp_set_dpif(dpif);
     }
 }
 
@@ -50,6 +54,16 @@ ext_dpif_close(const struct dpif *dpif)
     steer_warm_forget_dpif(dpif);
     offload_forget_dpif(dpif);
     redirect_forget_dpif(dpif);
+    session_dp_forget_dpif(dpif);
+}
+
+static void
+ext_port_del(struct dpif *dpif, odp_port_t port_no)
+{
+    if (ext_is_userspace(dpif)) {
+        redirect_port_del(dpif, port_no);
+        session_dp_port_del(dpif, port_no);
+    }
 }
 
 /* What is registered may be before ext_vswitchd_init(). */
@@ -80,8 +94,11 @@ ext_rxq_open(struct netdev *netdev, struct netdev_rxq **rxp, int id)
 {
     int error = steer_rxq_open(netdev, rxp, id);
 
-    if (!error && id < ext_real_n_rxq(netdev)) {
-        monitor_rxq_open(netdev, *rxp, id);
+    if (!error) {
+        affinity_port_opened(netdev_get_name(netdev));
+        if (id < ext_real_n_rxq(netdev)) {
+            monitor_rxq_open(netdev, *rxp, id);
+        }
     }
     return error;
 }
@@ -90,7 +107,7 @@ static bool
 ext_rxq_close(struct netdev_rxq *rx)
 {
     monitor_rxq_close(rx);
-    affinity_port_suspend(netdev_rxq_get_name(rx));
+    affinity_port_closing(netdev_rxq_get_name(rx));
     return steer_rxq_close(rx);
 }
 
@@ -99,6 +116,8 @@ ext_run(void)
 {
     steer_run();
     affinity_run();
+    offload_run();
+    session_dp_run();
 }
 
 static void
@@ -106,12 +125,15 @@ ext_wait(void)
 {
     steer_wait();
     affinity_wait();
+    offload_wait();
+    session_dp_wait();
 }
 
 static void
 ext_exit(void)
 {
     ext_agent_exit();
+    session_exit();
     offload_exit();
     steer_exit();
     monitor_exit();
@@ -126,13 +148,22 @@ ext_vswitchd_init(void)
     profile_init();
     offload_init();
     affinity_init();
+    session_dp_init();
+    session_init();
     monitor_set_flow_table_source(offload_flow_table);
+    steer_set_policy_source(affinity_want_policy);
+    affinity_set_policy_taker(steer_take_policy);
+    session_set_fleet_source(affinity_want_fleet);
+    affinity_set_fleet_taker(session_take_fleet);
+    affinity_set_rows_source(session_rows);
+    affinity_set_ids_taker(session_set_local);
 
     EXT_HOOK_SET(rxq_open, ext_rxq_open);
     EXT_HOOK_SET(rxq_close, ext_rxq_close);
     EXT_HOOK_SET(dpif_config, ext_dpif_config);
     EXT_HOOK_SET(dpif_close, ext_dpif_close);
     EXT_HOOK_SET(port_config, ext_port_config);
+    EXT_HOOK_SET(port_del, ext_port_del);
     EXT_HOOK_SET(run, ext_run);
     EXT_HOOK_SET(wait, ext_wait);
     EXT_HOOK_SET(exit, ext_exit);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Fuzzing of what ovs-ext/db/ parses itself: policies as they stand in the
- * database, names of networks, remotes.  See fuzz-util.h. */
+ * database, names of networks, remotes, services.  See fuzz-util.h. */
 
 #include <config.h>
 
@@ -13,8 +13,40 @@
 #include "ovs-ext/db/db-affinity.h"
 #include "ovs-ext/db/db-conn.h"
 #include "ovs-ext/db/db-policy.h"
+#include "ovs-ext/db/db-session.h"
+#include "ovs-ext/session/gossip-wire.h"
+#include "packets.h"
 #include "tests/fuzz-util.h"
 #include "util.h"
+
+/* What a service is made of: accepted only if it can be used. */
+static void
+check_service_text(const char *s)
+{
+    struct gossip_addr addr;
+    struct in6_addr ip;
+    struct eth_addr mac;
+    char *error;
+
+    error = db_check_name("name", s);
+    ovs_assert(error || (strlen(s) <= GOSSIP_NAME_MAX && !strchr(s, ' ')));
+    free(error);
+    error = db_parse_address("address", s, &ip);
+    ovs_assert(error || ipv6_addr_is_set(&ip));
+    free(error);
+    error = db_parse_mac(s, &mac);
+    ovs_assert(error || !eth_addr_is_multicast(mac));
+    free(error);
+    if (gossip_addr_parse(s, &addr)) {
+        struct gossip_addr again;
+        char *text = gossip_addr_to_string(&addr);
+
+        ovs_assert(gossip_addr_parse(text, &again)
+                   && !memcmp(&addr.ip, &again.ip, sizeof addr.ip)
+                   && addr.port == again.port && addr.port);
+        free(text);
+    }
+}
 
 static void
 check_text(const char *s)
@@ -39,6 +71,7 @@ check_text(const char *s)
 
     free(db_check_network(s));
     free(db_conn_check_remote(s));
+    check_service_text(s);
 }
 
 int
@@ -59,6 +92,8 @@ main(int argc, char *argv[])
         "vni:16777215", "metadata:0x12",
         "ssl:[::1]:6640,unix:/a,tcp:1.2.3.4:5",
         "QUJDREVGR0g=",
+        "192.0.2.1:7946", "[2001:db8::1]:7946", "02:00:00:00:00:01",
+        "2001:db8::1",
     };
     struct fuzz_input valid[ARRAY_SIZE(texts)];
 

@@ -1,7 +1,8 @@
 /* Copyright (c) 2026 The ovs-ext authors.
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Tests of the affinity planner: ovs-ext/affinity/.  Those of learning are in
+/* Tests of the affinity planner: ovs-ext/affinity/.  Those of
+ * changes are in test-affinity-change.c, those of learning in
  * test-affinity-learn.c. */
 
 #include <config.h>
@@ -347,99 +348,6 @@ test_pin(void)
     aff_host_destroy(h);
 }
 
-/* Loss and degradation are answered in the next plan, without waiting. */
-static void
-test_loss(void)
-{
-    struct aff_host *h = aff_host_create("h", 1);
-    int a, b;
-
-    set_resource(h, "port/acc0", HRM_AVAILABLE, 0, 10);
-    set_resource(h, "rxq/a/0", HRM_AVAILABLE, 0.5, 10);
-    a = set_profile(h, "vni:1", TP_TCP, 0.01);
-    b = set_profile(h, "vni:2", TP_UDP, 0.01);
-    plan(h, NULL, NULL, 0);
-    CHECK_AT(h, a, "port/acc0");
-    CHECK_AT(h, b, "port/acc0");
-
-    set_resource(h, "port/acc0", HRM_UNAVAILABLE, 0, 10);
-    CHECK_EQ(plan(h, NULL, NULL, 100).n_changed, 2);
-    CHECK_AT(h, a, "rxq/a/0");
-    CHECK_AT(h, b, "rxq/a/0");
-    CHECK(strstr(aff_profile_decision(h, a)->reason, "lost port/acc0"));
-
-    /* Back: not at once. */
-    set_resource(h, "port/acc0", HRM_AVAILABLE, 0, 10);
-    CHECK_EQ(plan(h, NULL, NULL, 200).n_changed, 0);
-    plan(h, NULL, NULL, 300);
-    plan(h, NULL, NULL, 400);
-    CHECK_AT(h, a, "port/acc0");
-
-    set_resource(h, "port/acc0", HRM_DEGRADED, 0, 10);
-    CHECK(plan(h, NULL, NULL, 500).n_changed > 0);
-    CHECK_AT(h, a, "rxq/a/0");
-    CHECK(strstr(aff_profile_decision(h, a)->reason, "degraded"));
-
-    /* The row itself goes. */
-    aff_host_remove_resource(h, "rxq/a/0");
-    plan(h, NULL, NULL, 600);
-    CHECK_AT(h, a, "port/acc0");
-    CHECK(strstr(aff_profile_decision(h, a)->reason, "lost rxq/a/0"));
-    aff_host_remove_resource(h, "port/acc0");
-    plan(h, NULL, NULL, 700);
-    CHECK_AT(h, a, "");
-    CHECK_EQ(plan(h, NULL, NULL, 800).n_changed, 0);
-    aff_host_destroy(h);
-}
-
-/* A resource that comes and goes is not come back to each time. */
-static void
-test_flapping(void)
-{
-    struct aff_host *h = aff_host_create("h", 1);
-    int p, moves = 0;
-
-    set_resource(h, "port/acc0", HRM_AVAILABLE, 0, 10);
-    set_resource(h, "rxq/a/0", HRM_AVAILABLE, 0.5, 10);
-    p = set_profile(h, "vni:1", TP_TCP, 0.01);
-    plan(h, NULL, NULL, 0);
-    CHECK_AT(h, p, "port/acc0");
-    for (int i = 1; i <= 200; i++) {
-        set_resource(h, "port/acc0", i / 5 % 2 ? HRM_UNAVAILABLE
-                     : HRM_AVAILABLE, 0, 10);
-        moves += plan(h, NULL, NULL, i * 100).n_changed;
-    }
-    CHECK(moves >= 1 && moves <= 6);
-    CHECK_AT(h, p, "rxq/a/0");
-
-    /* It is forgiven in time. */
-    set_resource(h, "port/acc0", HRM_AVAILABLE, 0, 10);
-    struct aff_result r = { .next_ms = 20100 };
-    for (long long int now = 20100; now < 1000000; now += 5000) {
-        CHECK(r.again || r.next_ms < LLONG_MAX
-              || !strcmp(where(h, p), "port/acc0"));
-        r = plan(h, NULL, NULL, now);
-    }
-    CHECK_AT(h, p, "port/acc0");
-    CHECK(!r.again && r.next_ms == LLONG_MAX);
-    aff_host_destroy(h);
-}
-
-/* As a new controller finds it. */
-static void
-test_present(void)
-{
-    struct aff_host *h = aff_host_create("h", 1);
-    int p = set_profile(h, "vni:1", TP_TCP, 0.01);
-    int r0 = set_resource(h, "rxq/a/0", HRM_AVAILABLE, 0.05, 10);
-
-    set_resource(h, "rxq/a/1", HRM_AVAILABLE, 0, 10);
-    aff_profile_set_present(h, p, r0);
-    CHECK_EQ(plan(h, NULL, NULL, 0).n_changed, 0);
-    CHECK_AT(h, p, "rxq/a/0");
-    aff_host_destroy(h);
-}
-
 /* Writes what was decided into 's', by name. */
 static void
 describe(const struct aff_host *h, struct ds *s)
@@ -624,6 +532,7 @@ main(int argc, char *argv[])
         { "pin", test_pin },
         { "loss", test_loss },
         { "flapping", test_flapping },
+        { "flapping-rhythm", test_flapping_rhythm },
         { "present", test_present },
         { "deterministic", test_deterministic },
         { "garbage", test_garbage },

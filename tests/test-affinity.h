@@ -90,6 +90,12 @@ where(const struct aff_host *h, int profile)
         }                                                               \
     } while (0)
 
+/* test-affinity-change.c */
+void test_loss(void);
+void test_flapping(void);
+void test_flapping_rhythm(void);
+void test_present(void);
+
 /* test-affinity-learn.c */
 void test_learner(void);
 void test_shrink(void);

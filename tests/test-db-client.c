@@ -20,8 +20,10 @@
 #include "fatal-signal.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
+#include "ovs-ext/core/ext-rng.h"
 #include "ovs-ext/db/db-conn.h"
 #include "ovs-ext/db/db-host.h"
+#include "ovs-ext/db/ovs-ext-idl.h"
 #include "ovsdb-idl.h"
 #include "stream-ssl.h"
 #include "tests/test-steering-util.h"
@@ -54,6 +56,19 @@ struct ovsdb_idl *
 client_open_host(const char *remote, const char *host)
 {
     struct ovsdb_idl *idl = db_conn_open_host(remote, host);
+
+    while (!db_conn_is_ready(idl)) {
+        client_pump(idl, ovsdb_idl_get_seqno(idl));
+    }
+    return idl;
+}
+
+/* The administrator's connection, without the controller's lock. */
+struct ovsdb_idl *
+client_open_admin(const char *remote)
+{
+    struct ovsdb_idl *idl = ovsdb_idl_create(remote, &ovsext_idl_class, true,
+                                             true);
 
     while (!db_conn_is_ready(idl)) {
         client_pump(idl, ovsdb_idl_get_seqno(idl));
@@ -96,6 +111,7 @@ client_tick(struct ovsdb_idl *idl, struct db_host *dh,
         nothing.resources = NULL;
         nothing.profiles = NULL;
         nothing.reports = NULL;
+        nothing.session = NULL;
         db_host_run(dh, idl, &nothing, now);
         if (time_msec() > deadline) {
             ovs_fatal(0, "a transaction does not come to its end");
@@ -137,11 +153,47 @@ client_transactions(const struct db_host *dh)
     return stats.transactions;
 }
 
+/* A string of 'min' to 'max' characters that is valid UTF-8 and little
+ * else. */
+const char *
+client_text(struct ext_rng *rng, int min, int max)
+{
+    static const char *const bits[] = {
+        "h1", "h2", "pmd/", "vni:", "0", "\n", " ", "\"", "\\", "%s%n", "'",
+        "{", "\xc3\xa9", "\xe2\x82\xac", "\x01", "\x7f", "../", "-1", ":",
+    };
+    static char buf[8][256];
+    static size_t next;
+    char *s = buf[next++ % ARRAY_SIZE(buf)];
+    size_t n = min + ext_rng_range(rng, max - min + 1);
+    size_t len = 0, chars = 0;
+
+    s[0] = '\0';
+    while (chars < n && len < sizeof buf[0] - 16) {
+        const char *bit = bits[ext_rng_range(rng, ARRAY_SIZE(bits))];
+        size_t bit_chars = (uint8_t) bit[0] >= 0x80 ? 1 : strlen(bit);
+
+        if (chars + bit_chars > n) {
+            bit = "x";
+            bit_chars = 1;
+        }
+        len += snprintf(s + len, sizeof buf[0] - len, "%s", bit);
+        chars += bit_chars;
+    }
+    return s;
+}
+
 static const struct client_command commands[] = {
     { "delta", 1, client_delta },
     { "idle", 1, client_idle },
     { "affinity", 1, client_affinity },
     { "garbage", 3, client_garbage },
+    { "fleet", 1, client_fleet },
+    { "fleet-garbage", 3, client_fleet_garbage },
+    { "fleet-print", 2, client_fleet_print },
+    { "session", 1, client_session },
+    { "session-denied", 2, client_session_denied },
+    { "session-old", 1, client_session_old },
     { "host", 2, client_host },
     { "survive", 3, client_survive },
     { "write", 3, client_write },

@@ -258,19 +258,6 @@ insert_affinity(struct ovsdb_idl_txn *txn, const char *host,
     return row;
 }
 
-/* The administrator's connection, without the controller's lock. */
-static struct ovsdb_idl *
-open_admin(const char *remote)
-{
-    struct ovsdb_idl *idl = ovsdb_idl_create(remote, &ovsext_idl_class, true,
-                                             true);
-
-    while (!db_conn_is_ready(idl)) {
-        client_pump(idl, ovsdb_idl_get_seqno(idl));
-    }
-    return idl;
-}
-
 /* Waits until the host reads 'n' instructions with 'resource' in the first. */
 static void
 expect_instructions(struct host *h, size_t n, const char *resource)
@@ -301,7 +288,7 @@ client_affinity(const char *remote, char *args[] OVS_UNUSED)
 
     host_open(h, remote, "h1");
     host_tick(h);
-    admin = open_admin(remote);
+    admin = client_open_admin(remote);
 
     struct ovsdb_idl_txn *txn = ovsdb_idl_txn_create(admin);
     row = insert_affinity(txn, "h1", "vni:1", "tcp");
@@ -355,41 +342,11 @@ client_affinity(const char *remote, char *args[] OVS_UNUSED)
     free(h);
 }
 
-/* A string of 'min' to 'max' characters that is valid UTF-8 and little
- * else. */
-static const char *
-garbage(struct ext_rng *rng, int min, int max)
-{
-    static const char *const bits[] = {
-        "h1", "h2", "pmd/", "vni:", "0", "\n", " ", "\"", "\\", "%s%n", "'",
-        "{", "\xc3\xa9", "\xe2\x82\xac", "\x01", "\x7f", "../", "-1", ":",
-    };
-    static char buf[8][256];
-    static size_t next;
-    char *s = buf[next++ % ARRAY_SIZE(buf)];
-    size_t n = min + ext_rng_range(rng, max - min + 1);
-    size_t len = 0, chars = 0;
-
-    s[0] = '\0';
-    while (chars < n && len < sizeof buf[0] - 16) {
-        const char *bit = bits[ext_rng_range(rng, ARRAY_SIZE(bits))];
-        size_t bit_chars = (uint8_t) bit[0] >= 0x80 ? 1 : strlen(bit);
-
-        if (chars + bit_chars > n) {
-            bit = "x";
-            bit_chars = 1;
-        }
-        len += snprintf(s + len, sizeof buf[0] - len, "%s", bit);
-        chars += bit_chars;
-    }
-    return s;
-}
-
 static const char *
 garbage_host(struct ext_rng *rng)
 {
     return (ext_rng_range(rng, 4) ? (ext_rng_range(rng, 2) ? "h1" : "h2")
-            : garbage(rng, 1, 60));
+            : client_text(rng, 1, 60));
 }
 
 static double
@@ -410,7 +367,7 @@ insert_garbage(struct ext_rng *rng, struct ovsdb_idl *admin,
 {
     const char *class = tp_class_to_string(ext_rng_range(rng, TP_N_CLASSES));
     const char *kind = hrm_kind_to_string(ext_rng_range(rng, HRM_N_KINDS));
-    char *network = xasprintf("%s%d", garbage(rng, 1, 30), i);
+    char *network = xasprintf("%s%d", client_text(rng, 1, 30), i);
     const struct ovsext_resource *any = ovsext_resource_first(admin);
 
     switch (ext_rng_range(rng, 4)) {
@@ -420,7 +377,7 @@ insert_garbage(struct ext_rng *rng, struct ovsdb_idl *admin,
         const int64_t expiry = ext_rng_range(rng, 2) ? INT64_MAX : 0;
 
         ovsext_affinity_set_resource(a, ext_rng_range(rng, 2) ? any : NULL);
-        ovsext_affinity_set_resource_name(a, garbage(rng, 0, 60));
+        ovsext_affinity_set_resource_name(a, client_text(rng, 0, 60));
         ovsext_affinity_set_generation(a, INT64_MAX);
         ovsext_affinity_set_expiry(a, &expiry, ext_rng_range(rng, 2));
         ovsext_affinity_set_score(a, garbage_real(rng, 1e6));
@@ -433,7 +390,7 @@ insert_garbage(struct ext_rng *rng, struct ovsdb_idl *admin,
         ovsext_resource_set_name(r, network);
         ovsext_resource_set_kind(r, kind);
         ovsext_resource_set_state(r, "available");
-        ovsext_resource_set_unit(r, garbage(rng, 0, 32));
+        ovsext_resource_set_unit(r, client_text(rng, 0, 32));
         ovsext_resource_set_capacity(r, garbage_real(rng, 1e300));
         ovsext_resource_set_metrics(r, any ? any->metrics : NULL);
         break;
@@ -456,7 +413,7 @@ insert_garbage(struct ext_rng *rng, struct ovsdb_idl *admin,
         ovsext_affinity_report_set_host(r, garbage_host(rng));
         ovsext_affinity_report_set_network(r, network);
         ovsext_affinity_report_set_class_(r, class);
-        ovsext_affinity_report_set_resource(r, garbage(rng, 1, 60));
+        ovsext_affinity_report_set_resource(r, client_text(rng, 1, 60));
         ovsext_affinity_report_set_latency_us(r, garbage_real(rng, 1e300));
         break;
     }
@@ -490,7 +447,7 @@ void
 client_garbage(const char *remote, char *args[])
 {
     struct host *h = xmalloc(sizeof *h);
-    struct ovsdb_idl *admin = open_admin(remote);
+    struct ovsdb_idl *admin = client_open_admin(remote);
     struct ext_rng rng;
     int n_rows = atoi(args[1]);
 

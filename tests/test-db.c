@@ -17,6 +17,9 @@
 #include "ovs-ext/db/db-conn.h"
 #include "ovs-ext/db/db-delta.h"
 #include "ovs-ext/db/db-policy.h"
+#include "ovs-ext/db/db-session.h"
+#include "ovs-ext/session/gossip-wire.h"
+#include "packets.h"
 #include "tests/test-steering-util.h"
 #include "util.h"
 
@@ -251,6 +254,92 @@ test_instructions_equal(void)
     CHECK(!db_instructions_equal(a, 2, b, 2));
 }
 
+/* Checks that 'error', which is freed, is one if 'bad'. */
+static void
+check_error(char *error, bool bad)
+{
+    CHECK((error != NULL) == bad);
+    free(error);
+}
+
+static void
+test_service_values(void)
+{
+    static const char *const good_ips[] = { "10.0.0.1", "2001:db8::1", "::1",
+                                            "::ffff:10.0.0.1" };
+    static const char *const bad_ips[] = {
+        "", " ", "10.0.0", "10.0.0.1 ", "10.0.0.1/24", "0.0.0.0",
+        "255.255.255.255", "224.0.0.5", "::", "ff02::1", "::ffff:224.0.0.1",
+        "[::1]", "fe80::1%eth0", "localhost",
+    };
+    static const char *const bad_macs[] = {
+        "", "02:00:00:00:00", "02:00:00:00:00:01:", "02-00-00-00-00-01",
+        "00:00:00:00:00:00", "01:00:00:00:00:01", "ff:ff:ff:ff:ff:ff",
+        "02:00:00:00:00:0g", " 2:00:00:00:00:01",
+    };
+    struct in6_addr ip;
+    struct eth_addr mac;
+    char name[66];
+
+    for (size_t i = 0; i < ARRAY_SIZE(good_ips); i++) {
+        check_error(db_parse_address("x", good_ips[i], &ip), false);
+    }
+    CHECK(in6_addr_get_mapped_ipv4(&ip) == htonl(0x0a000001));
+    for (size_t i = 0; i < ARRAY_SIZE(bad_ips); i++) {
+        check_error(db_parse_address("x", bad_ips[i], &ip), true);
+    }
+    check_error(db_parse_mac("02:00:00:00:00:fE", &mac), false);
+    CHECK(mac.ea[0] == 2 && mac.ea[5] == 0xfe);
+    for (size_t i = 0; i < ARRAY_SIZE(bad_macs); i++) {
+        check_error(db_parse_mac(bad_macs[i], &mac), true);
+    }
+
+    memset(name, 'n', sizeof name);
+    name[63] = '\0';
+    check_error(db_check_name("x", name), false);
+    name[63] = 'n';
+    name[64] = '\0';
+    check_error(db_check_name("x", name), true);
+    check_error(db_check_name("x", ""), true);
+    check_error(db_check_name("x", "a b"), true);
+    check_error(db_check_name("x", "a\n"), true);
+    check_error(db_check_name("x", "\xc3\xa9"), true);
+    check_error(db_check_name("x", "vm-1.example_2/eth0:3"), false);
+
+    char *error = db_parse_address("address", "10.0.0", &ip);
+    CHECK(strstr(error, "address \"10.0.0\""));
+    free(error);
+}
+
+static void
+test_gossip_address(void)
+{
+    static const char *const good[] = { "192.0.2.1:7946", "0.0.0.0:1",
+                                        "[2001:db8::1]:65535", "[::]:7946" };
+    static const char *const bad[] = {
+        "", ":", ":7946", "192.0.2.1", "192.0.2.1:", "192.0.2.1:0",
+        "192.0.2.1:65536", "192.0.2.1:7946 ", " 192.0.2.1:7946", "192.0.2:1",
+        "192.0.2.1:-1", "192.0.2.1:+1", "192.0.2.1:0x10", "2001:db8::1:7946",
+        "[]:1", "[2001:db8::1]", "[2001:db8::1:7946", "[192.0.2.1]:7946",
+        "[::ffff:192.0.2.1]:7946", "192.0.2.1:99999999999999999999",
+        "[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa]:1", "host:1",
+    };
+    struct gossip_addr addr;
+
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        CHECK(gossip_addr_parse(good[i], &addr));
+
+        char *s = gossip_addr_to_string(&addr);
+        CHECK(!strcmp(s, good[i]));
+        free(s);
+    }
+    CHECK(gossip_addr_parse("192.0.2.1:7946", &addr));
+    CHECK(addr.port == 7946 && addr.ip[10] == 0xff && addr.ip[15] == 1);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        CHECK(!gossip_addr_parse(bad[i], &addr));
+    }
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -264,6 +353,8 @@ main(int argc, char *argv[])
         { "policy", test_policy },
         { "policy-garbage", test_policy_garbage },
         { "instructions-equal", test_instructions_equal },
+        { "service-values", test_service_values },
+        { "gossip-address", test_gossip_address },
         { NULL, NULL },
     };
 

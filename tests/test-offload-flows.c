@@ -14,8 +14,10 @@
 #include <unistd.h>
 
 #include "datapath-hooks/offload/offload-flow.h"
+#include "datapath-hooks/offload/offload-queue.h"
 #include "datapath-hooks/offload/offload-rte.h"
 #include "datapath-hooks/offload/offload.h"
+#include "datapath-hooks/steering/steer.h"
 #include "hash.h"
 #include "netdev-offload-provider.h"
 #include "netdev-provider.h"
@@ -42,10 +44,32 @@ offload_mode(void)
 }
 
 void
-offload_rte_begin(struct offload_rte_put *put, bool count OVS_UNUSED)
+offload_rte_begin(struct offload_rte_put *put, bool count OVS_UNUSED,
+                  int target)
 {
+    CHECK_EQ(target, 1);
     memset(put, 0, sizeof *put);
     current_put = put;
+}
+
+int
+offload_queue_of(const struct netdev *netdev OVS_UNUSED,
+                 const struct flow *flow OVS_UNUSED,
+                 const struct flow_wildcards *wc OVS_UNUSED)
+{
+    return 1;
+}
+
+uint32_t
+offload_queue_edition(const struct netdev *netdev OVS_UNUSED)
+{
+    return 1;
+}
+
+bool
+steer_moves_reta(const struct netdev *netdev OVS_UNUSED)
+{
+    return true;
 }
 
 void

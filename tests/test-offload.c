@@ -5,212 +5,12 @@
  * simulated flows.  Time is simulated too. */
 
 #include <config.h>
-#include "tests/test-steering-util.h"
+#include "tests/test-offload-world.h"
 
 #include <math.h>
 #include <time.h>
 
-#include "ovs-ext/core/ext-rng.h"
-#include "ovs-ext/offload/offload-plan.h"
 #include "ovs-ext/offload/offload-rate.h"
-
-#define INTERVAL 500            /* ms. */
-
-/* Flows with the popularity of a Zipf distribution, in front of a NIC. */
-struct world {
-    struct offload_plan *plan;
-    struct ext_rng rng;
-    long long int now;
-    int port;
-
-    uint32_t n;
-    uint32_t *id;               /* Of the planner. */
-    double *rate;               /* True packets/s. */
-    double *sorted;
-    uint64_t *packets;
-    bool *in;                   /* In the NIC's table. */
-
-    uint32_t capacity, used, peak;
-    enum offload_result broken; /* What inserts come to, if not DONE. */
-    uint64_t n_updates, n_inserts, n_evicts, n_refused;
-    uint64_t peak_updates;      /* Of any second. */
-    uint64_t second[1000];      /* Updates, by the millisecond. */
-};
-
-static uint32_t
-poisson(struct ext_rng *rng, double mean)
-{
-    if (mean > 30) {
-        double x = mean + sqrt(mean) * ext_rng_normal(rng) + 0.5;
-
-        return x > 0 ? x : 0;
-    }
-
-    double limit = exp(-mean), p = ext_rng_double(rng);
-    uint32_t k = 0;
-
-    while (p > limit) {
-        p *= ext_rng_double(rng);
-        k++;
-    }
-    return k;
-}
-
-static int
-descending(const void *a_, const void *b_)
-{
-    const double *a = a_, *b = b_;
-
-    return *a > *b ? -1 : *a < *b;
-}
-
-/* Gives each flow a rank by chance. */
-static void
-shuffle(struct world *w, double pps, double exponent)
-{
-    double sum = 0;
-
-    for (uint32_t i = 0; i < w->n; i++) {
-        w->rate[i] = pow(i + 1, -exponent);
-        sum += w->rate[i];
-    }
-    for (uint32_t i = 0; i < w->n; i++) {
-        w->rate[i] *= pps / sum;
-    }
-    memcpy(w->sorted, w->rate, w->n * sizeof *w->rate);
-    qsort(w->sorted, w->n, sizeof *w->sorted, descending);
-    for (uint32_t i = w->n - 1; i > 0; i--) {
-        uint32_t j = ext_rng_range(&w->rng, i + 1);
-        double tmp = w->rate[i];
-
-        w->rate[i] = w->rate[j];
-        w->rate[j] = tmp;
-    }
-}
-
-static void
-world_init(struct world *w, uint32_t n, uint32_t capacity, double budget)
-{
-    struct offload_config config = OFFLOAD_CONFIG_DEFAULT;
-
-    memset(w, 0, sizeof *w);
-    config.budget = budget;
-    ext_rng_init(&w->rng, 7);
-    w->plan = offload_plan_create(&config, 0);
-    w->port = offload_plan_add_port(w->plan);
-    w->n = n;
-    w->capacity = capacity;
-    w->broken = OFFLOAD_DONE;
-    w->id = xcalloc(n, sizeof *w->id);
-    w->rate = xcalloc(n, sizeof *w->rate);
-    w->sorted = xcalloc(n, sizeof *w->sorted);
-    w->packets = xcalloc(n, sizeof *w->packets);
-    w->in = xcalloc(n, sizeof *w->in);
-    for (uint32_t i = 0; i < n; i++) {
-        w->id[i] = offload_plan_add(w->plan, w->port, 0,
-                                    (void *) (uintptr_t) i, 0);
-    }
-}
-
-static void
-world_destroy(struct world *w)
-{
-    offload_plan_destroy(w->plan);
-    free(w->id);
-    free(w->rate);
-    free(w->sorted);
-    free(w->packets);
-    free(w->in);
-}
-
-static enum offload_result
-nic_update(struct world *w, uint32_t i, bool insert)
-{
-    CHECK(w->in[i] != insert);
-    if (!insert) {
-        w->in[i] = false;
-        w->used--;
-        w->n_evicts++;
-        return OFFLOAD_DONE;
-    }
-    w->n_inserts++;
-    if (w->broken != OFFLOAD_DONE || w->used >= w->capacity) {
-        w->n_refused++;
-        return w->broken != OFFLOAD_DONE ? w->broken : OFFLOAD_NO_SPACE;
-    }
-    w->in[i] = true;
-    w->used++;
-    w->peak = MAX(w->peak, w->used);
-    return OFFLOAD_DONE;
-}
-
-/* Carries out updates in the millisecond 'now'. */
-static void
-run_updates(struct world *w)
-{
-    struct offload_update u;
-    uint64_t n = 0, sum = 0;
-
-    while (offload_plan_next(w->plan, w->now, &u)) {
-        uint32_t i = (uintptr_t) u.aux;
-
-        CHECK_EQ(u.id, w->id[i]);
-        offload_plan_result(w->plan, u.id, nic_update(w, i, u.insert),
-                            w->now);
-        n++;
-    }
-    w->n_updates += n;
-    w->second[w->now % 1000] = n;
-    for (int i = 0; i < 1000; i++) {
-        sum += w->second[i];
-    }
-    w->peak_updates = MAX(w->peak_updates, sum);
-}
-
-/* Lets 'ms' go by. */
-static void
-run(struct world *w, long long int ms)
-{
-    for (long long int end = w->now + ms; w->now < end; ) {
-        w->now++;
-        if (w->now % INTERVAL == 0) {
-            for (uint32_t i = 0; i < w->n; i++) {
-                if (w->rate[i] > 0) {
-                    w->packets[i] += poisson(&w->rng,
-                                             w->rate[i] * INTERVAL / 1e3);
-                }
-                offload_plan_count(w->plan, w->id[i], w->packets[i], w->now);
-            }
-            offload_plan_tick(w->plan, w->now);
-        }
-        run_updates(w);
-    }
-}
-
-/* Share of the traffic that is in the table, and what it could be. */
-static double
-share(const struct world *w)
-{
-    double sum = 0, all = 0;
-
-    for (uint32_t i = 0; i < w->n; i++) {
-        all += w->rate[i];
-        sum += w->in[i] ? w->rate[i] : 0;
-    }
-    return sum / all;
-}
-
-static double
-oracle(const struct world *w)
-{
-    double sum = 0, all = 0;
-
-    for (uint32_t i = 0; i < w->n; i++) {
-        all += w->sorted[i];
-        sum += i < w->capacity ? w->sorted[i] : 0;
-    }
-    return sum / all;
-}
 
 /* A rate is known well when steady, and at once when it changes. */
 static void
@@ -221,11 +21,11 @@ test_rate(void)
 
     ext_rng_init(&rng, 1);
     for (int i = 0; i < 100; i++) {
-        offload_rate_update(&r, poisson(&rng, 50), 0.5);
+        offload_rate_update(&r, world_poisson(&rng, 50), 0.5);
     }
     CHECK(fabs(r.mean - 100) < 15);
     CHECK(offload_rate_error(&r) < 5);
-    offload_rate_update(&r, poisson(&rng, 500), 0.5);
+    offload_rate_update(&r, world_poisson(&rng, 500), 0.5);
     CHECK(r.mean > 800);
     offload_rate_update(&r, 0, 0.5);
     CHECK(r.mean == 0);
@@ -245,13 +45,13 @@ test_oracle(void)
         struct world w;
 
         world_init(&w, 100000, capacity[i], 10000);
-        shuffle(&w, 500000, 1.0);
+        world_shuffle(&w, 500000, 1.0);
         for (int change = 0; change < 3; change++) {
-            run(&w, 3000);
-            CHECK(share(&w) >= 0.98 * oracle(&w));
-            run(&w, 5000);
-            CHECK(share(&w) >= 0.99 * oracle(&w));
-            shuffle(&w, 500000, 1.0);
+            world_run(&w, 3000);
+            CHECK(world_share(&w) >= 0.98 * world_oracle(&w));
+            world_run(&w, 5000);
+            CHECK(world_share(&w) >= 0.99 * world_oracle(&w));
+            world_shuffle(&w, 500000, 1.0);
         }
         clock_gettime(CLOCK_MONOTONIC, &a);
         offload_plan_tick(w.plan, w.now);
@@ -276,8 +76,8 @@ test_budget(void)
 
         world_init(&w, 20000, 2000, budget[i]);
         for (int change = 0; change < 5; change++) {
-            shuffle(&w, 100000, 1.0);
-            run(&w, 4000);
+            world_shuffle(&w, 100000, 1.0);
+            world_run(&w, 4000);
         }
         CHECK(w.n_updates > 0);
         CHECK(w.peak_updates <= budget[i] + MAX(2, budget[i] / 4) + 1);
@@ -295,22 +95,22 @@ test_hysteresis(void)
     uint64_t before;
 
     world_init(&w, 20000, 1000, 10000);
-    shuffle(&w, 100000, 1.0);
-    run(&w, 30000);
+    world_shuffle(&w, 100000, 1.0);
+    world_run(&w, 30000);
     before = w.n_updates;
-    run(&w, 60000);
+    world_run(&w, 60000);
     /* A thousandth of the table changes in a second, and nothing is lost by
      * it. */
     CHECK(w.n_updates - before <= 2 * 60 * w.capacity * 0.001);
-    CHECK(share(&w) >= 0.97 * oracle(&w));
+    CHECK(world_share(&w) >= 0.97 * world_oracle(&w));
 
     /* All flows the same: no flow is better than another. */
     for (uint32_t i = 0; i < w.n; i++) {
         w.rate[i] = w.sorted[i] = 10;
     }
-    run(&w, 30000);
+    world_run(&w, 30000);
     before = w.n_updates;
-    run(&w, 60000);
+    world_run(&w, 60000);
     CHECK(w.n_updates - before <= 2 * 60 * w.capacity * 0.01);
     CHECK_EQ(w.used, w.capacity);
     world_destroy(&w);
@@ -323,10 +123,10 @@ test_idle(void)
     struct world w;
 
     world_init(&w, 1000, 100, 1000);
-    run(&w, 20000);
+    world_run(&w, 20000);
     CHECK_EQ(w.n_updates, 0);
     w.rate[17] = 1000;
-    run(&w, 2000);
+    world_run(&w, 2000);
     CHECK(w.in[17]);
     CHECK_EQ(w.n_updates, 1);
     world_destroy(&w);
@@ -342,10 +142,10 @@ test_capacity(void)
     uint64_t refused;
 
     world_init(&w, 20000, 1234, 10000);
-    shuffle(&w, 200000, 0.8);
+    world_shuffle(&w, 200000, 0.8);
     offload_plan_port_stats(w.plan, w.port, &stats);
     CHECK_EQ(stats.capacity, OFFLOAD_UNKNOWN);
-    run(&w, 5000);
+    world_run(&w, 5000);
     offload_plan_port_stats(w.plan, w.port, &stats);
     CHECK_EQ(stats.capacity, 1234);
     CHECK_EQ(stats.used, 1234);
@@ -353,7 +153,7 @@ test_capacity(void)
 
     /* A full table is probed ever more seldom. */
     refused = w.n_refused;
-    run(&w, 600000);
+    world_run(&w, 600000);
     CHECK(w.n_refused > refused);
     CHECK(w.n_refused <= refused + 12);
 
@@ -367,13 +167,13 @@ test_capacity(void)
             n++;
         }
     }
-    run(&w, 5000);
+    world_run(&w, 5000);
     offload_plan_port_stats(w.plan, w.port, &stats);
     CHECK(stats.capacity <= 1134);
 
     /* And gives it back: learned within some minutes, faster and faster. */
     w.capacity = 5000;
-    run(&w, 400000);
+    world_run(&w, 400000);
     offload_plan_port_stats(w.plan, w.port, &stats);
     CHECK_EQ(stats.used, 5000);
     CHECK_EQ(stats.capacity, 5000);
@@ -388,8 +188,8 @@ test_no_room(void)
     struct world w;
 
     world_init(&w, 1000, 0, 1000);
-    shuffle(&w, 100000, 1.0);
-    run(&w, 60000);
+    world_shuffle(&w, 100000, 1.0);
+    world_run(&w, 60000);
     CHECK_EQ(w.used, 0);
     CHECK(w.n_inserts <= 5);
     world_destroy(&w);
@@ -405,9 +205,9 @@ test_outage(void)
     uint64_t inserts;
 
     world_init(&w, 5000, 500, 10000);
-    shuffle(&w, 100000, 1.0);
+    world_shuffle(&w, 100000, 1.0);
     w.broken = OFFLOAD_FAILED;
-    run(&w, 60000);
+    world_run(&w, 60000);
     CHECK_EQ(w.used, 0);
     CHECK(w.n_inserts >= 6);
     CHECK(w.n_inserts <= 30);
@@ -415,17 +215,17 @@ test_outage(void)
     CHECK(stats.paused_until > 0);
 
     w.broken = OFFLOAD_DONE;
-    run(&w, 35000);
+    world_run(&w, 35000);
     CHECK_EQ(w.used, 500);
-    CHECK(share(&w) >= 0.95 * oracle(&w));
+    CHECK(world_share(&w) >= 0.95 * world_oracle(&w));
     offload_plan_port_stats(w.plan, w.port, &stats);
     CHECK(stats.retries > 0);
 
     /* Again, with a full table: nothing is evicted for nothing. */
     inserts = w.n_inserts;
     w.broken = OFFLOAD_FAILED;
-    shuffle(&w, 100000, 1.0);
-    run(&w, 60000);
+    world_shuffle(&w, 100000, 1.0);
+    world_run(&w, 60000);
     CHECK(w.n_inserts - inserts <= 30);
     CHECK(w.used >= 500 - 30);
     world_destroy(&w);
@@ -478,7 +278,7 @@ test_saving(void)
     for (uint32_t i = 0; i < 10; i++) {
         w.rate[i] = 2000;
     }
-    run(&w, 3000);
+    world_run(&w, 3000);
     for (uint32_t i = 0; i < 10; i++) {
         CHECK(w.in[i]);
         offload_plan_set_saving(w.plan, w.id[i], 0.2);
@@ -488,7 +288,7 @@ test_saving(void)
     }
     w.capacity = 10;
     offload_plan_set_full(w.plan, w.port, 10, w.now);
-    run(&w, 3000);
+    world_run(&w, 3000);
     for (uint32_t i = 10; i < 15; i++) {
         CHECK(w.in[i]);
     }
@@ -508,17 +308,17 @@ test_prefer(void)
     }
     w.capacity = 10;
     offload_plan_set_full(w.plan, w.port, 10, w.now);
-    run(&w, 3000);
+    world_run(&w, 3000);
     for (uint32_t i = 0; i < 20; i++) {
         CHECK(w.in[i] == (i < 10));
         offload_plan_set_boost(w.plan, w.id[i], i < 10 ? 1 : 1000);
     }
-    run(&w, 3000);
+    world_run(&w, 3000);
     for (uint32_t i = 10; i < 20; i++) {
         CHECK(w.in[i] == (i < 15));
         offload_plan_set_boost(w.plan, w.id[i], 1);
     }
-    run(&w, 3000);
+    world_run(&w, 3000);
     for (uint32_t i = 0; i < 20; i++) {
         CHECK(w.in[i] == (i < 10));
     }
@@ -579,7 +379,7 @@ test_churn(void)
     struct world w;
 
     world_init(&w, 2000, 300, 3000);
-    shuffle(&w, 50000, 1.0);
+    world_shuffle(&w, 50000, 1.0);
     for (int i = 0; i < 20000; i++) {
         uint32_t f = ext_rng_range(&w.rng, w.n);
 
@@ -591,7 +391,7 @@ test_churn(void)
         w.packets[f] = 0;
         w.id[f] = offload_plan_add(w.plan, w.port, 0, (void *) (uintptr_t) f,
                                    w.now);
-        run(&w, ext_rng_range(&w.rng, 8));
+        world_run(&w, ext_rng_range(&w.rng, 8));
         if (i == 10000) {
             w.capacity = 200;
         }

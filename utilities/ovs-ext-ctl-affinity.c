@@ -24,9 +24,9 @@
 #define MAX_SCORE 1e6
 #define MAX_WEIGHT 1e3
 
-static void
-monitor_table(struct ctl_context *ctx,
-              const struct ovsdb_idl_table_class *table)
+void
+ext_ctl_monitor_table(struct ctl_context *ctx,
+                      const struct ovsdb_idl_table_class *table)
 {
     ovsdb_idl_add_table(ctx->idl, table);
     for (size_t i = 0; i < table->n_columns; i++) {
@@ -34,10 +34,9 @@ monitor_table(struct ctl_context *ctx,
     }
 }
 
-/* Reads a number from 0 (or -max) to max. */
-static bool
-get_number(struct ctl_context *ctx, const char *what, const char *s,
-           double min, double max, double *x)
+bool
+ext_ctl_get_number(struct ctl_context *ctx, const char *what, const char *s,
+                   double min, double max, double *x)
 {
     if (!str_to_double(s, x) || !isfinite(*x) || *x < min || *x > max) {
         ctl_error(ctx, "%s \"%s\" is not a number from %g to %g",
@@ -52,10 +51,10 @@ get_number(struct ctl_context *ctx, const char *what, const char *s,
 static void
 pre_pin(struct ctl_context *ctx)
 {
-    monitor_table(ctx, &ovsext_table_host);
-    monitor_table(ctx, &ovsext_table_resource);
+    ext_ctl_monitor_table(ctx, &ovsext_table_host);
+    ext_ctl_monitor_table(ctx, &ovsext_table_resource);
     ovsdb_idl_omit(ctx->idl, &ovsext_resource_col_metrics);
-    monitor_table(ctx, &ovsext_table_affinity);
+    ext_ctl_monitor_table(ctx, &ovsext_table_affinity);
 }
 
 /* Checks "HOST NETWORK CLASS" in the arguments. */
@@ -108,8 +107,9 @@ cmd_pin(struct ctl_context *ctx)
     double score = 0;
 
     if (!get_traffic(ctx, &class)
-        || (ctx->argc > 5 && !get_number(ctx, "score", ctx->argv[5],
-                                         -MAX_SCORE, MAX_SCORE, &score))) {
+        || (ctx->argc > 5
+            && !ext_ctl_get_number(ctx, "score", ctx->argv[5], -MAX_SCORE,
+                                   MAX_SCORE, &score))) {
         return;
     }
     if (!host_row && !shash_find(&ctx->options, "--force")) {
@@ -167,7 +167,7 @@ cmd_unpin(struct ctl_context *ctx)
 static void
 pre_network(struct ctl_context *ctx)
 {
-    monitor_table(ctx, &ovsext_table_network);
+    ext_ctl_monitor_table(ctx, &ovsext_table_network);
 }
 
 static const struct ovsext_network *
@@ -200,7 +200,8 @@ cmd_add_network(struct ctl_context *ctx)
         ctl_error(ctx, "there is a network \"%s\" already", ctx->argv[1]);
         return;
     }
-    if (weight && !get_number(ctx, "weight", weight, 0, MAX_WEIGHT, &w)) {
+    if (weight
+        && !ext_ctl_get_number(ctx, "weight", weight, 0, MAX_WEIGHT, &w)) {
         return;
     }
     if (!row) {
@@ -229,12 +230,13 @@ cmd_del_network(struct ctl_context *ctx)
 static void
 pre_hosts(struct ctl_context *ctx)
 {
-    monitor_table(ctx, &ovsext_table_host);
-    monitor_table(ctx, &ovsext_table_resource);
-    monitor_table(ctx, &ovsext_table_resource_metrics);
-    monitor_table(ctx, &ovsext_table_traffic_profile);
-    monitor_table(ctx, &ovsext_table_affinity);
-    monitor_table(ctx, &ovsext_table_affinity_report);
+    ext_ctl_monitor_table(ctx, &ovsext_table_host);
+    ext_ctl_monitor_table(ctx, &ovsext_table_resource);
+    ext_ctl_monitor_table(ctx, &ovsext_table_resource_metrics);
+    ext_ctl_monitor_table(ctx, &ovsext_table_traffic_profile);
+    ext_ctl_monitor_table(ctx, &ovsext_table_affinity);
+    ext_ctl_monitor_table(ctx, &ovsext_table_affinity_report);
+    ext_ctl_monitor_table(ctx, &ovsext_table_migration_hint);
 }
 
 static void
@@ -264,6 +266,7 @@ cmd_del_host(struct ctl_context *ctx)
     DELETE_ROWS(traffic_profile, OVSEXT_TRAFFIC_PROFILE_FOR_EACH_SAFE);
     DELETE_ROWS(affinity, OVSEXT_AFFINITY_FOR_EACH_SAFE);
     DELETE_ROWS(affinity_report, OVSEXT_AFFINITY_REPORT_FOR_EACH_SAFE);
+    DELETE_ROWS(migration_hint, OVSEXT_MIGRATION_HINT_FOR_EACH_SAFE);
 #undef DELETE_ROWS
 }
 
@@ -325,8 +328,8 @@ show_affinity(struct ctl_context *ctx, const char *host, struct svec *lines)
     }
 }
 
-static void
-show_sorted(struct ctl_context *ctx, struct svec *lines)
+void
+ext_ctl_show_sorted(struct ctl_context *ctx, struct svec *lines)
 {
     const char *line;
     size_t i;
@@ -353,12 +356,13 @@ show_host(struct ctl_context *ctx, const struct ovsext_host *h)
     ds_put_format(&ctx->output,
                   "    generation: %"PRId64", applied: %"PRId64"\n",
                   h->generation, h->applied_generation);
+    ext_ctl_show_host_session(ctx, h);
     show_resources(ctx, h->name, &lines);
-    show_sorted(ctx, &lines);
+    ext_ctl_show_sorted(ctx, &lines);
     show_profiles(ctx, h->name, &lines);
-    show_sorted(ctx, &lines);
+    ext_ctl_show_sorted(ctx, &lines);
     show_affinity(ctx, h->name, &lines);
-    show_sorted(ctx, &lines);
+    ext_ctl_show_sorted(ctx, &lines);
     svec_destroy(&lines);
 }
 
@@ -381,7 +385,7 @@ show_absent_hosts(struct ctl_context *ctx)
     SVEC_FOR_EACH (i, host, &hosts) {
         ds_put_format(&ctx->output, "Host %s (not there)\n", host);
         show_affinity(ctx, host, &lines);
-        show_sorted(ctx, &lines);
+        ext_ctl_show_sorted(ctx, &lines);
     }
     svec_destroy(&hosts);
     svec_destroy(&lines);
@@ -392,6 +396,8 @@ pre_show(struct ctl_context *ctx)
 {
     pre_hosts(ctx);
     pre_network(ctx);
+    ext_ctl_monitor_table(ctx, &ovsext_table_service);
+    ext_ctl_monitor_table(ctx, &ovsext_table_backend);
     ovsdb_idl_add_column(ctx->idl, &ovsext_steering_policy_col_name);
     ovsdb_idl_add_column(ctx->idl, &ovsext_steering_policy_col_version);
 }
@@ -409,12 +415,12 @@ show_fleet(struct ctl_context *ctx)
                                   n->exclusive ? " exclusive," : "",
                                   n->weight ? n->weight : 1));
     }
-    show_sorted(ctx, &lines);
+    ext_ctl_show_sorted(ctx, &lines);
     OVSEXT_STEERING_POLICY_FOR_EACH (p, ctx->idl) {
         svec_add_nocopy(&lines, xasprintf("Steering policy %s: version %s",
                                           p->name, p->version));
     }
-    show_sorted(ctx, &lines);
+    ext_ctl_show_sorted(ctx, &lines);
     svec_destroy(&lines);
 }
 
@@ -444,6 +450,7 @@ cmd_show(struct ctl_context *ctx)
     }
     if (ctx->argc < 2) {
         show_fleet(ctx);
+        ext_ctl_show_services(ctx);
     } else if (!n) {
         ctl_error(ctx, "there is no host \"%s\"", ctx->argv[1]);
     }

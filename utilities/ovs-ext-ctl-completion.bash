@@ -20,9 +20,9 @@ _ovs_ext_ctl_records () {
         --columns="$2" list "$1" 2>/dev/null | tr -d ' "'
 }
 
-_ovs_ext_ctl_tables='Affinity Affinity_Report Connection Ext_Global Host
-    Network RBAC_Permission RBAC_Role Resource Resource_Metrics SSL
-    Steering_Policy Traffic_Profile'
+_ovs_ext_ctl_tables='Affinity Affinity_Report Backend Connection Ext_Global
+    Host Migration_Hint Network RBAC_Permission RBAC_Role Resource
+    Resource_Metrics SSL Service Steering_Policy Traffic_Profile'
 _ovs_ext_ctl_classes='tcp udp sctp icmp esp other'
 
 # Completes argument number $2 of command $1, the word being $3.
@@ -37,6 +37,17 @@ _ovs_ext_ctl_argument () {
             words=$_ovs_ext_ctl_classes ;;
         pin,4)
             words="none `_ovs_ext_ctl_records Resource name`" ;;
+        del-service,1 | add-service,1 | add-backend,1 | del-backend,1)
+            words=`_ovs_ext_ctl_records Service name` ;;
+        add-backend,2 | del-backend,2)
+            words=`_ovs_ext_ctl_records Backend name` ;;
+        drain,* | undrain,*)
+            words="`_ovs_ext_ctl_records Host name`
+                `_ovs_ext_ctl_records Backend name`" ;;
+        add-service,2)
+            words='tcp udp' ;;
+        add-service,6)
+            words='vxlan geneve' ;;
         del-policy,1 | get-policy,1)
             words=`_ovs_ext_ctl_records Steering_Policy name` ;;
         list,1 | find,1 | get,1 | set,1 | add,1 | remove,1 | clear,1 \

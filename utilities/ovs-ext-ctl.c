@@ -50,6 +50,10 @@ static const struct ctl_table_class tables[OVSEXT_N_TABLES] = {
         = { { &ovsext_network_col_name, NULL, NULL } },
     [OVSEXT_TABLE_STEERING_POLICY].row_ids
         = { { &ovsext_steering_policy_col_name, NULL, NULL } },
+    [OVSEXT_TABLE_SERVICE].row_ids
+        = { { &ovsext_service_col_name, NULL, NULL } },
+    [OVSEXT_TABLE_BACKEND].row_ids
+        = { { &ovsext_backend_col_name, NULL, NULL } },
     [OVSEXT_TABLE_CONNECTION].row_ids
         = { { &ovsext_connection_col_target, NULL, NULL } },
     [OVSEXT_TABLE_RBAC_ROLE].row_ids
@@ -91,6 +95,18 @@ Affinity commands:\n\
                               say what NETWORK needs\n\
   [--if-exists] del-network NETWORK\n\
   [--if-exists] del-host HOST delete HOST and all that is about it\n\
+\n\
+Service commands:\n\
+  [--may-exist] [--zone=Z] [--hosts=HOST,...] add-service NAME PROTOCOL\n\
+    ADDRESS PORT BRIDGE ENCAPSULATION VNI\n\
+                              have hosts answer for ADDRESS together\n\
+  [--if-exists] del-service NAME\n\
+  [--may-exist] [--weight=W] add-backend SERVICE NAME [PORT MAC]\n\
+                              let NAME, at the OVS port PORT, serve SERVICE\n\
+  [--if-exists] del-backend SERVICE NAME\n\
+  [--host | --backend] drain NAME...\n\
+                              send them no new sessions\n\
+  [--host | --backend] undrain NAME...\n\
 \n\
 Policy commands:\n\
   [--may-exist] add-policy NAME FILE\n\
@@ -508,6 +524,7 @@ main(int argc, char *argv[])
     ctl_init(&ovsext_idl_class, ovsext_table_classes, tables, NULL,
              ext_ctl_exit);
     ctl_register_commands(ext_ctl_affinity_commands);
+    ctl_register_commands(ext_ctl_session_commands);
     ctl_register_commands(ext_ctl_policy_commands);
     ctl_register_commands(ext_ctl_access_commands);
 

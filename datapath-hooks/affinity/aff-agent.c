@@ -60,6 +60,8 @@ disconnect(void)
         ovsdb_idl_destroy(idl);
         writer = NULL;
         idl = NULL;
+        aff_policy_disconnected();
+        aff_fleet_disconnected();
     }
     free(host);
     host = NULL;
@@ -180,6 +182,7 @@ write_rows(struct hrm_resource *resources, size_t n, long long int now)
     input.n_reports = aff_apply_reports(resources, n, profiles, n_profiles,
                                         &reports);
     input.reports = reports;
+    input.session = aff_fleet_rows();
     db_host_run(writer, idl, &input, now);
     free(reports);
     free(profiles);
@@ -215,7 +218,7 @@ decide(long long int now, bool write)
 static void
 agent_run(long long int now, bool due)
 {
-    bool failed = false;
+    bool failed = false, changed = false;
 
     reconfigure();
     if (idl) {
@@ -227,9 +230,15 @@ agent_run(long long int now, bool due)
     }
     if (idl && ovsdb_idl_get_seqno(idl) != idl_seqno) {
         idl_seqno = ovsdb_idl_get_seqno(idl);
-        failed = true;
+        changed = true;
     }
-    if (due || failed) {
+    if (idl && (due || changed)) {
+        aff_policy_run(idl, changed);
+    }
+    if (due || changed) {
+        aff_fleet_run(idl, host, changed);
+    }
+    if (due || changed || failed) {
         decide(now, true);
     }
     if (due) {
@@ -253,6 +262,7 @@ static void
 agent_stop(void)
 {
     disconnect();
+    aff_fleet_run(NULL, NULL, true);
     take_instructions(NULL, 0, false);
     aff_apply_stop();
 }

@@ -24,6 +24,7 @@
 
 struct ds;
 struct json;
+struct ovsdb_idl;
 
 enum {
     AFF_REASON_MAX = 160,
@@ -87,6 +88,26 @@ void aff_queue_begin(void);
 bool aff_queue_want(const struct aff_host_key *, const char *netdev,
                     unsigned int queue, char reason[AFF_REASON_MAX]);
 void aff_queue_end(void);
+
+/* aff-policy.c: policies in the database. */
+
+/* Main thread: complains if one is wanted and there is no database. */
+void aff_policy_check(bool has_database);
+
+/* Agent thread: hands over the policy that is wanted, if it is new.
+ * 'changed': what 'idl' holds may have.  / The connection is gone. */
+void aff_policy_run(struct ovsdb_idl *idl, bool changed);
+void aff_policy_disconnected(void);
+
+/* aff-fleet.c: services in the database.  Agent thread. */
+
+/* Hands the fleet over if it is wanted and differs.  'idl' is null if there is
+ * no database; 'changed': what it holds may have.  / It is gone. */
+void aff_fleet_run(struct ovsdb_idl *idl, const char *host, bool changed);
+void aff_fleet_disconnected(void);
+
+/* What there is to write, or null. */
+const struct db_host_session *aff_fleet_rows(void);
 
 /* aff-show.c */
 void aff_show_init(void);

@@ -173,6 +173,24 @@ aff_apply_correct(struct hrm_resource *resources, size_t n)
     }
 }
 
+/* Returns true if 'a' and 'b' are the same but for numbers, such as how long
+ * something has been so. */
+static bool
+same_but_numbers(const char *a, const char *b)
+{
+    static const char digits[] = "0123456789";
+
+    for (;; a++, b++) {
+        a += strspn(a, digits);
+        b += strspn(b, digits);
+        if (*a != *b) {
+            return false;
+        } else if (!*a) {
+            return true;
+        }
+    }
+}
+
 /* Notes the outcome for 'item'. */
 static void OVS_PRINTF_FORMAT(3, 4)
 settle(struct aff_item *item, bool applied, const char *format, ...)
@@ -183,16 +201,18 @@ settle(struct aff_item *item, bool applied, const char *format, ...)
     va_start(args, format);
     vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
-    if (applied != item->applied || strcmp(reason, item->reason)) {
+    if (applied != item->applied
+        || (applied ? strcmp(reason, item->reason)
+            : !same_but_numbers(reason, item->reason))) {
         item->applied = applied;
         item->since = time_wall_msec();
-        ovs_strlcpy(item->reason, reason, sizeof item->reason);
         VLOG_INFO("%s %s -> %s: %s%s", item->instruction.network,
                   tp_class_to_string(item->instruction.class),
                   item->instruction.resource[0]
                   ? item->instruction.resource : "direct",
                   applied ? "" : "not applied, ", reason);
     }
+    ovs_strlcpy(item->reason, reason, sizeof item->reason);
 }
 
 /* Has packets of 'item' go through an accelerator. */

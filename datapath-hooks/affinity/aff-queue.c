@@ -6,8 +6,9 @@
  *
  * A profile takes one rule for IPv4 and one for IPv6.  Classes "other" and
  * those of tunnels have no pattern that netdev-dpdk's NICs agree on, and are
- * refused.  Rules are made again after the port was reconfigured, since NICs
- * forget them then. */
+ * refused.  NICs forget rules when their port is reconfigured, so rules are
+ * taken back before, when the port's first queue is closed, and made again
+ * once its queues are open. */
 
 #include <config.h>
 
@@ -18,10 +19,12 @@
 #include <string.h>
 
 #include "datapath-hooks/affinity/affinity.h"
+#include "datapath-hooks/offload/offload.h"
 #include "netdev-dpdk.h"
 #include "netdev-provider.h"
 #include "netdev.h"
 #include "openvswitch/list.h"
+#include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
 #include "packets.h"
 #include "util.h"
@@ -36,9 +39,16 @@ struct queue_rule {
     char netdev[HRM_NAME_LEN];
     unsigned int queue;
     struct rte_flow *flows[N_FAMILIES]; /* Null where refused or lost. */
+    struct netdev *in;          /* That has them, a reference; or null. */
     bool wanted;
     bool tried;
     char reason[AFF_REASON_MAX];
+};
+
+/* A port with open queues. */
+struct queue_port {
+    unsigned int n_open;
+    bool closing;               /* Some have been closed: no rules. */
 };
 
 /* The main thread takes rules away before a port is reconfigured or
@@ -46,6 +56,18 @@ struct queue_rule {
 static struct ovs_mutex queue_mutex = OVS_MUTEX_INITIALIZER;
 static struct ovs_list queue_rules OVS_GUARDED_BY(queue_mutex)
     = OVS_LIST_INITIALIZER(&queue_rules);
+static struct shash queue_ports OVS_GUARDED_BY(queue_mutex)
+    = SHASH_INITIALIZER(&queue_ports);      /* "struct queue_port"s. */
+
+/* Returns true if 'name' is a port that is not about to stop or to go. */
+static bool
+port_is_up(const char *name)
+    OVS_REQUIRES(queue_mutex)
+{
+    const struct queue_port *port = shash_find_data(&queue_ports, name);
+
+    return port && !port->closing;
+}
 
 static bool
 make_flow(struct queue_rule *rule, struct netdev *netdev, int family,
@@ -102,10 +124,17 @@ make_flow(struct queue_rule *rule, struct netdev *netdev, int family,
 
 static void
 make_rule(struct queue_rule *rule)
+    OVS_REQUIRES(queue_mutex)
 {
     struct rte_flow_error error = { .message = NULL };
-    struct netdev *netdev = netdev_from_name(rule->netdev);
+    struct netdev *netdev;
 
+    if (!port_is_up(rule->netdev)) {
+        snprintf(rule->reason, sizeof rule->reason, "there is no port %s now",
+                 rule->netdev);
+        return;                 /* Till next time. */
+    }
+    netdev = netdev_from_name(rule->netdev);
     rule->tried = true;
     if (rule->key.net == AFF_NET_VNI || rule->key.class == TP_OTHER) {
         snprintf(rule->reason, sizeof rule->reason,
@@ -127,28 +156,32 @@ make_rule(struct queue_rule *rule)
 
         snprintf(rule->reason, sizeof rule->reason, "to queue %u of %s%s",
                  rule->queue, rule->netdev, both ? "" : ", IPv4 only");
+        rule->in = netdev;
+        return;
     }
     netdev_close(netdev);
 }
 
-/* Takes the rule out of the NIC. */
+/* Takes the rule out of the NIC.  (Not by the port's name, under which a
+ * netdev can no longer be found while it is being deleted.) */
 static void
 unmake_rule(struct queue_rule *rule)
+    OVS_REQUIRES(queue_mutex)
 {
-    struct netdev *netdev = netdev_from_name(rule->netdev);
-
     for (int i = 0; i < N_FAMILIES; i++) {
-        struct rte_flow_error error;
+        struct rte_flow_error error = { .message = NULL };
 
-        if (rule->flows[i] && netdev
-            && netdev_dpdk_rte_flow_destroy(netdev, rule->flows[i], &error)) {
+        if (rule->flows[i]
+            && netdev_dpdk_rte_flow_destroy(rule->in, rule->flows[i],
+                                            &error)) {
             VLOG_INFO("%s: cannot take back a rule: %s", rule->netdev,
                       error.message ? error.message : "no reason");
         }
         rule->flows[i] = NULL;
     }
     rule->tried = false;
-    netdev_close(netdev);
+    netdev_close(rule->in);
+    rule->in = NULL;
 }
 
 void
@@ -200,6 +233,32 @@ aff_queue_want(const struct aff_host_key *key, const char *netdev,
     return ok;
 }
 
+/* Tells offload which rules are in force, if that has changed. */
+static void
+tell_offload(void)
+    OVS_REQUIRES(queue_mutex)
+{
+    static struct offload_queue told[OFFLOAD_MAX_QUEUES];
+    static size_t n_told;
+    struct offload_queue now[OFFLOAD_MAX_QUEUES];
+    const struct queue_rule *rule;
+    size_t n = 0;
+
+    memset(now, 0, sizeof now);
+    LIST_FOR_EACH (rule, node, &queue_rules) {
+        if (rule->flows[0] && n < ARRAY_SIZE(now)) {
+            now[n].key = rule->key;
+            ovs_strzcpy(now[n].netdev, rule->netdev, sizeof now[n].netdev);
+            now[n++].queue = rule->queue;
+        }
+    }
+    if (n != n_told || memcmp(now, told, sizeof now)) {
+        memcpy(told, now, sizeof now);
+        n_told = n;
+        offload_set_queues(now, n);
+    }
+}
+
 /* Takes back rules that have not been wanted since aff_queue_begin(). */
 void
 aff_queue_end(void)
@@ -214,20 +273,42 @@ aff_queue_end(void)
             free(rule);
         }
     }
+    tell_offload();
     ovs_mutex_unlock(&queue_mutex);
 }
 
-/* The port is about to be reconfigured or deleted: its rules go, and are made
- * again in the agent's next run if they can.  Main thread. */
 void
-affinity_port_suspend(const char *name)
+affinity_port_opened(const char *name)
 {
+    struct queue_port *port;
+
+    ovs_mutex_lock(&queue_mutex);
+    port = shash_find_data(&queue_ports, name);
+    if (!port) {
+        port = xzalloc(sizeof *port);
+        shash_add(&queue_ports, name, port);
+    }
+    port->n_open++;
+    ovs_mutex_unlock(&queue_mutex);
+}
+
+void
+affinity_port_closing(const char *name)
+{
+    struct queue_port *port;
     struct queue_rule *rule;
 
     ovs_mutex_lock(&queue_mutex);
     LIST_FOR_EACH (rule, node, &queue_rules) {
         if (!strcmp(rule->netdev, name)) {
             unmake_rule(rule);
+        }
+    }
+    port = shash_find_data(&queue_ports, name);
+    if (port) {
+        port->closing = true;
+        if (!--port->n_open) {
+            free(shash_find_and_delete(&queue_ports, name));
         }
     }
     ovs_mutex_unlock(&queue_mutex);

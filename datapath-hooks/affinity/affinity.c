@@ -36,6 +36,9 @@ static const struct ovsdb_idl *conf;    /* The daemon's own client. */
 /* As last seen, null if not set. */
 static char *remote, *host;
 
+/* Constant after the start. */
+static affinity_ids_cb *ids_taker;
+
 /* Accelerator ports need the agent even without a database. */
 static unsigned int n_accelerators;
 
@@ -47,6 +50,12 @@ omit_column(struct ovsdb_idl *idl, const struct ovsdb_idl_column *column)
         return true;
     }
     return false;
+}
+
+void
+affinity_set_ids_taker(affinity_ids_cb *cb)
+{
+    ids_taker = cb;
 }
 
 static void
@@ -83,6 +92,31 @@ check(const char *new_remote, const char *new_host)
                        "there");
     }
     return NULL;
+}
+
+/* Hands external_ids on if one that is for others differs. */
+static void
+hand_on(const struct smap *ids)
+{
+    static const char *const keys[] = {
+        "ovs-ext-gossip", "ovs-ext-encap-ip", "ovs-ext-gossip-keys",
+        "ovs-ext-session-dir", "ovs-ext-remote", "system-id",
+    };
+    static char *seen[ARRAY_SIZE(keys)];
+    bool changed = false;
+
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        const char *value = smap_get(ids, keys[i]);
+
+        if (!nullable_equal(value, seen[i])) {
+            free(seen[i]);
+            seen[i] = nullable_xstrdup(value);
+            changed = true;
+        }
+    }
+    if (changed && ids_taker) {
+        ids_taker(ids);
+    }
 }
 
 /* Takes in external_ids. */
@@ -131,6 +165,8 @@ affinity_run(void)
     row = conf ? ovsrec_open_vswitch_first(conf) : NULL;
     if (row) {
         configure(&row->external_ids);
+        hand_on(&row->external_ids);
+        aff_policy_check(remote != NULL);
     }
     redirect_run();
 }

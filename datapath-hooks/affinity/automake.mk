@@ -4,6 +4,8 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/affinity/aff-agent.c \
 	datapath-hooks/affinity/aff-agent.h \
 	datapath-hooks/affinity/aff-apply.c \
+	datapath-hooks/affinity/aff-fleet.c \
+	datapath-hooks/affinity/aff-policy.c \
 	datapath-hooks/affinity/aff-queue.c \
 	datapath-hooks/affinity/aff-show.c \
 	datapath-hooks/affinity/aff-watch.c \
@@ -14,5 +16,6 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/affinity/redirect-flow.c \
 	datapath-hooks/affinity/redirect-impl.h \
 	datapath-hooks/affinity/redirect-packet.c \
+	datapath-hooks/affinity/redirect-reval.c \
 	datapath-hooks/affinity/redirect.c \
 	datapath-hooks/affinity/redirect.h

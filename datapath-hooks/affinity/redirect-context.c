@@ -94,34 +94,50 @@ ctx_create(const struct redirect_ctx_key *key, uint32_t hash,
     return ctx;
 }
 
-/* Returns the context of 'key', new if need be, with 'pmd_id' among the PMD
- * threads that use it; null if there are too many.  'tunnel' is the metadata
- * to restore.  Called on a miss. */
+/* What 'table' wants with packets of 'profile' that went by 'accel'. */
+static enum redirect_ctx_state
+wanted_state(const struct redirect_table *table,
+             const struct aff_host_key *profile, odp_port_t accel)
+{
+    const struct redirect_rule *rule = redirect_rule_find(table, profile);
+
+    return (!rule || rule->port != accel ? REDIRECT_CTX_IDLE
+            : rule->bypass ? REDIRECT_CTX_BYPASS : REDIRECT_CTX_ON);
+}
+
+/* Returns the context of 'key' for an outward flow of 'rule', new if need be,
+ * with 'pmd_id' among the PMD threads that use it.  Returns null if there are
+ * too many, or with '*stale' true if the rule is not in force any more.
+ * 'tunnel' is the metadata to restore.  Called on a miss.
+ *
+ * What a thread makes of a context that it obtained before a change of rules,
+ * redirect_ctx_apply() undoes; hence the look at the rules in force. */
 struct redirect_ctx *
 redirect_ctx_obtain(const struct redirect_ctx_key *key,
-                    const struct aff_host_key *profile,
+                    const struct redirect_rule *rule,
                     const struct flow_tnl *tunnel,
-                    enum redirect_ctx_state state, unsigned int pmd_id)
+                    unsigned int pmd_id, bool *stale)
 {
+    enum redirect_ctx_state state = (rule->bypass ? REDIRECT_CTX_BYPASS
+                                     : REDIRECT_CTX_ON);
     uint32_t hash = hash_bytes(key, sizeof *key, 0);
-    struct redirect_ctx *ctx;
+    struct redirect_ctx *ctx = NULL;
     size_t i;
 
     ovs_mutex_lock(&redirect_mutex);
+    *stale = wanted_state(redirect_table_get(), &rule->key,
+                          key->accel) != state;
+    if (*stale) {
+        goto out;
+    }
     ctx = ctx_find(key, hash);
     if (!ctx) {
-        ctx = ctx_create(key, hash, profile, tunnel);
+        ctx = ctx_create(key, hash, &rule->key, tunnel);
         if (!ctx) {
             goto out;
         }
-        ctx->state = state;
-    } else if (ctx->state == REDIRECT_CTX_IDLE) {
-        ctx->state = state;
-    } else if (ctx->state != state) {
-        /* The rules have just changed, and what this answers by is old.  The
-         * flow will be deleted in a moment. */
-        ctx->purge_until = time_msec() + CTX_PURGE_MS;
     }
+    ctx->state = state;
     atomic_store_relaxed(&ctx->seen, true);
     ctx->base++;                /* No flow counts a packet that missed. */
     for (i = 0; i < ctx->n_pmds && ctx->pmds[i] != pmd_id; i++) {
@@ -148,15 +164,12 @@ void
 redirect_ctx_apply(struct redirect_ctx *ctx,
                    const struct redirect_table *table, long long int now)
 {
-    const struct redirect_rule *rule;
     enum redirect_ctx_state state;
 
     if (ctx->state == REDIRECT_CTX_DEAD) {
         return;
     }
-    rule = redirect_rule_find(table, &ctx->profile);
-    state = (!rule || rule->port != ctx->key.accel ? REDIRECT_CTX_IDLE
-             : rule->bypass ? REDIRECT_CTX_BYPASS : REDIRECT_CTX_ON);
+    state = wanted_state(table, &ctx->profile, ctx->key.accel);
     if (state != ctx->state) {
         ctx->state = state;
         ctx->purge_until = now + CTX_PURGE_MS;
@@ -213,6 +226,24 @@ ctx_run(struct redirect_ctx *ctx, long long int now)
     } else if (now - ctx->last_seen > CTX_IDLE_MS) {
         ctx_kill(ctx);
     }
+}
+
+/* Returns true if the flow with 'ufid', one of ours, is one that its context
+ * wants to be there. */
+bool
+redirect_ctx_owns(const ovs_u128 *ufid)
+{
+    bool outward;
+    const struct redirect_ctx *ctx
+        = redirect_ctx_get(redirect_ufid_id(ufid, &outward));
+    ovs_u128 own;
+
+    if (!ctx || ctx->state == REDIRECT_CTX_DEAD
+        || (outward && ctx->state == REDIRECT_CTX_IDLE)) {
+        return false;
+    }
+    redirect_ufid_ours(ctx, outward, &own);
+    return ovs_u128_equals(*ufid, own);
 }
 
 /* Upkeep of all contexts. */

@@ -2,8 +2,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Redirection and the flows of the datapath: ufids, what revalidators see and
- * do, and the deletion of our own. */
+/* Redirection and the flows of the datapath: ufids, counting and deleting our
+ * own, probes. */
 
 #include <config.h>
 
@@ -13,6 +13,7 @@
 
 #include "coverage.h"
 #include "csum.h"
+#include "datapath-hooks/ext-ufid.h"
 #include "dp-packet.h"
 #include "dpif-provider.h"
 #include "hash.h"
@@ -20,52 +21,27 @@
 #include "odp-netlink.h"
 #include "openvswitch/ofpbuf.h"
 #include "packets.h"
-#include "timeval.h"
 #include "util.h"
 
-COVERAGE_DEFINE(redirect_flow_expired);
-COVERAGE_DEFINE(redirect_flow_put_marked);
+COVERAGE_DEFINE(redirect_flow_orphan);
 
-/* The ends of ufids.  Those of Open vSwitch's own are hashes, so that one
- * looks like ours once in 2**32 flows, or 2**48 for UFID_OURS, where it would
- * matter. */
-#define UFID_OURS UINT32_C(0xaff1a001)
+/* The ends of ufids of flows that are ofproto's but for a mark.  Those of Open
+ * vSwitch's own are hashes, so that one looks like ours once in 2**32
+ * flows. */
 #define UFID_SERVED UINT32_C(0xaff1a5ed)
 #define UFID_DIRECT UINT32_C(0xaff1ad1c)
-#define UFID_OURS_TAG UINT32_C(0x0a550000)
 
 static struct dpif *flow_dpif OVS_GUARDED_BY(redirect_mutex);
-
-/* Revalidators write, agent reads: when one last saw a flow that we have not
- * marked, in ms, and how often one saw the end of a dump. */
-static ATOMIC(long long int) last_unknown;
-static ATOMIC(unsigned int) n_dumps;
-
-long long int
-redirect_last_unknown(void)
-{
-    long long int when;
-
-    atomic_read_relaxed(&last_unknown, &when);
-    return when;
-}
-
-unsigned int
-redirect_n_dumps(void)
-{
-    unsigned int n;
-
-    atomic_read_relaxed(&n_dumps, &n);
-    return n;
-}
 
 enum redirect_kind
 redirect_ufid_kind(const ovs_u128 *ufid)
 {
+    if (ext_ufid_is(ufid, EXT_UFID_REDIRECT)) {
+        return REDIRECT_OURS;
+    } else if (ext_ufid_is(ufid, EXT_UFID_SESSION)) {
+        return REDIRECT_OTHERS;
+    }
     switch (ufid->u32[3]) {
-    case UFID_OURS:
-        return ((ufid->u32[2] & 0xffff0000) == UFID_OURS_TAG
-                ? REDIRECT_OURS : REDIRECT_UNKNOWN);
     case UFID_SERVED:
         return REDIRECT_SERVED;
     case UFID_DIRECT:
@@ -91,20 +67,27 @@ void
 redirect_ufid_ours(const struct redirect_ctx *ctx, bool outward,
                    ovs_u128 *ufid)
 {
-    ufid->u32[0] = hash_3words(ctx->id, ctx->generation, outward);
-    ufid->u32[1] = ctx->generation;
-    ufid->u32[2] = UFID_OURS_TAG | ctx->id << 1 | outward;
-    ufid->u32[3] = UFID_OURS;
+    ext_ufid_make(ufid, EXT_UFID_REDIRECT,
+                  hash_3words(ctx->id, ctx->generation, outward),
+                  ctx->generation, ctx->id << 1 | outward);
+}
+
+/* Returns the number of the context of a flow of ours, 0 if it is that for
+ * probes. */
+unsigned int
+redirect_ufid_id(const ovs_u128 *ufid, bool *outward)
+{
+    *outward = ufid->u32[2] & 1;
+    return (ufid->u32[2] & 0xffff) >> 1;
 }
 
 /* Makes the ufid of the flow that drops probes that come back from 'port'. */
 void
 redirect_ufid_probe(odp_port_t port, ovs_u128 *ufid)
 {
-    ufid->u32[0] = hash_2words(odp_to_u32(port), REDIRECT_PROBE_ID);
-    ufid->u32[1] = odp_to_u32(port);
-    ufid->u32[2] = UFID_OURS_TAG;
-    ufid->u32[3] = UFID_OURS;
+    ext_ufid_make(ufid, EXT_UFID_REDIRECT,
+                  hash_2words(odp_to_u32(port), REDIRECT_PROBE_ID),
+                  odp_to_u32(port), 0);
 }
 
 void
@@ -171,7 +154,25 @@ redirect_flow_del(const struct redirect_ctx *ctx, bool outward)
     return flow_del(&ufid);
 }
 
-/* The same for the flow that drops probes. */
+/* Deletes a flow of ours that a revalidator has seen if nothing wants it: one
+ * that a PMD thread installed long after it asked for the actions. */
+void
+redirect_flow_check(const ovs_u128 *ufid)
+{
+    bool outward;
+
+    ovs_mutex_lock(&redirect_mutex);
+    if (redirect_ufid_id(ufid, &outward)
+        ? !redirect_ctx_owns(ufid)
+        : !redirect_is_accelerator(redirect_table_get(),
+                                   u32_to_odp(ufid->u32[1]))) {
+        COVERAGE_INC(redirect_flow_orphan);
+        flow_del(ufid);
+    }
+    ovs_mutex_unlock(&redirect_mutex);
+}
+
+/* The same as redirect_flow_del() for the flow that drops probes. */
 void
 redirect_flow_del_probe(odp_port_t port)
 {
@@ -279,187 +280,4 @@ redirect_flow_packets(const struct redirect_ctx *ctx)
     }
     ofpbuf_uninit(&buf);
     return total;
-}
-
-/* Revalidators. */
-
-static bool
-is_userspace(const struct dpif *dpif)
-{
-    const char *type = dpif->dpif_class->type;
-
-    return !strcmp(type, "netdev") || !strcmp(type, "dummy");
-}
-
-static bool
-in_revalidator(void)
-{
-    return !strncmp(get_subprogram_name(), "revalidator", 11);
-}
-
-/* Sets or clears the mark in the priority of 'key', which is 'len' bytes
- * long. */
-static void
-patch_priority(struct nlattr *key, size_t len, bool set)
-{
-    const struct nlattr *a = nl_attr_find__(key, len, OVS_KEY_ATTR_PRIORITY);
-
-    if (a) {
-        uint32_t value = nl_attr_get_u32(a);
-
-        value = set ? value | REDIRECT_MARK : value & ~REDIRECT_MARK;
-        memcpy(CONST_CAST(struct nlattr *, a) + 1, &value, sizeof value);
-    }
-}
-
-/* Decides what a revalidator is to think of a flow that it has dumped.
- * Returns false if it is to see nothing of it. */
-static bool
-judge_flow(struct dpif_flow *f, const struct redirect_table *table)
-{
-    bool armed = table->n_accels > 0;
-    bool expired = false;
-
-    if (!f->ufid_present) {
-        return true;
-    }
-    switch (redirect_ufid_kind(&f->ufid)) {
-    case REDIRECT_OURS:
-        return false;
-    case REDIRECT_SERVED:
-        patch_priority(CONST_CAST(struct nlattr *, f->key), f->key_len,
-                       false);
-        patch_priority(CONST_CAST(struct nlattr *, f->mask), f->mask_len,
-                       false);
-        break;
-    case REDIRECT_DIRECT:
-        expired = !armed || redirect_rule_has_hash(table, f->ufid.u32[2]);
-        break;
-    case REDIRECT_UNKNOWN:
-        expired = armed;
-        atomic_store_relaxed(&last_unknown, time_msec());
-        break;
-    }
-    if (expired) {
-        COVERAGE_INC(redirect_flow_expired);
-        f->stats.used = LLONG_MIN / 2;
-    }
-    return true;
-}
-
-int
-redirect_flow_dump(struct dpif_flow_dump_thread *thread,
-                   struct dpif_flow *flows, int max)
-{
-    int n, kept;
-
-    if (!is_userspace(thread->dpif) || !in_revalidator()) {
-        return ext_real_flow_dump(thread, flows, max);
-    }
-    do {
-        const struct redirect_table *table = redirect_table_get();
-
-        n = ext_real_flow_dump(thread, flows, max);
-        kept = 0;
-        for (int i = 0; i < n; i++) {
-            if (judge_flow(&flows[i], table)) {
-                flows[kept++] = flows[i];
-            }
-        }
-    } while (n > 0 && !kept);
-    if (!n) {
-        unsigned int count;
-
-        atomic_add_relaxed(&n_dumps, 1, &count);
-    }
-    return kept;
-}
-
-void
-redirect_flow_get(struct dpif_flow *f)
-{
-    if (f->ufid_present && redirect_ufid_kind(&f->ufid) == REDIRECT_SERVED
-        && in_revalidator()) {
-        patch_priority(CONST_CAST(struct nlattr *, f->key), f->key_len,
-                       false);
-        patch_priority(CONST_CAST(struct nlattr *, f->mask), f->mask_len,
-                       false);
-    }
-}
-
-/* Makes '*copy' do what 'put', a change to a served flow, is for: the same
- * with the mark in key and mask.  'buf' keeps the memory. */
-static void
-mark_put(struct dpif_op *copy, const struct dpif_op *op, struct ofpbuf *buf)
-{
-    const struct dpif_flow_put *put = &op->flow_put;
-    struct nlattr *key, *mask;
-
-    ofpbuf_init(buf, put->key_len + put->mask_len);
-    key = ofpbuf_put(buf, put->key, put->key_len);
-    mask = ofpbuf_put(buf, put->mask, put->mask_len);
-    patch_priority(key, put->key_len, true);
-    patch_priority(mask, put->mask_len, true);
-
-    *copy = *op;
-    copy->flow_put.key = key;
-    if (put->mask) {
-        copy->flow_put.mask = mask;
-    }
-    COVERAGE_INC(redirect_flow_put_marked);
-}
-
-/* Returns true if 'op' would change a direct flow of a profile that is
- * redirected now.  It must not: the flow is about to be deleted, and until
- * then the datapath may take the outward flow for it, which overlaps. */
-static bool
-is_put_to_expired(const struct dpif_op *op, const struct redirect_table *table)
-{
-    const ovs_u128 *ufid = op->flow_put.ufid;
-
-    return (redirect_ufid_kind(ufid) == REDIRECT_DIRECT
-            && redirect_rule_has_hash(table, ufid->u32[2]));
-}
-
-void
-redirect_operate(struct dpif *dpif, struct dpif_op **ops, size_t n,
-                 enum dpif_offload_type offload)
-{
-    const struct redirect_table *table = redirect_table_get();
-    struct dpif_op **todo, *copies;
-    struct ofpbuf *bufs;
-    size_t n_todo = 0;
-
-    if (!is_userspace(dpif)) {
-        ext_real_dpif_operate(dpif, ops, n, offload);
-        return;
-    }
-    todo = xmalloc(n * sizeof *todo);
-    copies = xmalloc(n * sizeof *copies);
-    bufs = xzalloc(n * sizeof *bufs);
-    for (size_t i = 0; i < n; i++) {
-        struct dpif_op *op = ops[i];
-
-        if (op->type == DPIF_OP_FLOW_PUT && op->flow_put.ufid) {
-            if (is_put_to_expired(op, table)) {
-                op->error = 0;
-                continue;
-            } else if (redirect_ufid_kind(op->flow_put.ufid)
-                       == REDIRECT_SERVED) {
-                mark_put(&copies[i], op, &bufs[i]);
-                op = &copies[i];
-            }
-        }
-        todo[n_todo++] = op;
-    }
-    ext_real_dpif_operate(dpif, todo, n_todo, offload);
-    for (size_t i = 0; i < n; i++) {
-        if (bufs[i].base) {
-            ops[i]->error = copies[i].error;
-            ofpbuf_uninit(&bufs[i]);
-        }
-    }
-    free(bufs);
-    free(copies);
-    free(todo);
 }

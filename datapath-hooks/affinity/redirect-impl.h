@@ -33,6 +33,8 @@ BUILD_ASSERT_DECL(REDIRECT_MAX_CONTEXTS < REDIRECT_CLOCK_ID);
 enum redirect_kind {
     REDIRECT_UNKNOWN,           /* Not installed by us. */
     REDIRECT_OURS,
+    REDIRECT_OTHERS,            /* Of another system of ours: not ofproto's,
+                                 * and kept from revalidators by that. */
     REDIRECT_SERVED,
     REDIRECT_DIRECT             /* u32[2] has the profile's hash, or 0. */
 };
@@ -108,20 +110,22 @@ bool redirect_rule_has_hash(const struct redirect_table *, uint32_t hash);
 /* Contexts, redirect-context.c. */
 struct redirect_ctx *redirect_ctx_get(unsigned int id);
 struct redirect_ctx *redirect_ctx_obtain(const struct redirect_ctx_key *,
-                                         const struct aff_host_key *,
+                                         const struct redirect_rule *,
                                          const struct flow_tnl *,
-                                         enum redirect_ctx_state,
-                                         unsigned int pmd_id);
+                                         unsigned int pmd_id, bool *stale);
 void redirect_ctx_apply(struct redirect_ctx *, const struct redirect_table *,
                         long long int now) OVS_REQUIRES(redirect_mutex);
 void redirect_ctx_kill_port(odp_port_t) OVS_REQUIRES(redirect_mutex);
 void redirect_ctx_run(long long int now) OVS_REQUIRES(redirect_mutex);
+bool redirect_ctx_owns(const ovs_u128 *ufid) OVS_REQUIRES(redirect_mutex);
 
 /* Ufids and flows, redirect-flow.c. */
 enum redirect_kind redirect_ufid_kind(const ovs_u128 *);
 void redirect_ufid_mark(ovs_u128 *, enum redirect_kind, uint32_t hash);
 void redirect_ufid_ours(const struct redirect_ctx *, bool outward, ovs_u128 *);
+unsigned int redirect_ufid_id(const ovs_u128 *, bool *outward);
 void redirect_ufid_probe(odp_port_t, ovs_u128 *);
+void redirect_flow_check(const ovs_u128 *);
 void redirect_flow_del_probe(odp_port_t) OVS_REQUIRES(redirect_mutex);
 uint64_t redirect_flow_del(const struct redirect_ctx *, bool outward)
     OVS_REQUIRES(redirect_mutex);
@@ -133,6 +137,8 @@ bool redirect_flow_have_dpif(void) OVS_REQUIRES(redirect_mutex);
  * 'port'.  Returns false if there is no datapath. */
 bool redirect_flow_send_probe(odp_port_t port, unsigned int id,
                               uint16_t number);
+
+/* Revalidators, redirect-reval.c. */
 long long int redirect_last_unknown(void);
 unsigned int redirect_n_dumps(void);
 ext_dpif_operate_func redirect_operate;

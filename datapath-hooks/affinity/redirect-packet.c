@@ -111,23 +111,23 @@ put_arrival(struct ofpbuf *actions, const struct redirect_ctx *ctx, bool tag)
 }
 
 /* Answers for a packet of a redirected profile.  Returns false if there is no
- * context for it. */
+ * context for it, or with '*stale' true if there is another rule by now. */
 static bool
 answer_outward(const struct dp_packet *packet, const struct flow *flow,
                const struct redirect_rule *rule, ovs_u128 *ufid,
                unsigned int pmd_id, struct ofpbuf *actions,
-               struct flow_wildcards *wc)
+               struct flow_wildcards *wc, bool *stale)
 {
     struct flow_wildcards outward;
     struct redirect_ctx_key key;
     struct redirect_ctx *ctx;
 
     ctx_key_init(&key, flow, rule->port, &outward);
-    ctx = redirect_ctx_obtain(&key, &rule->key, &packet->md.tunnel,
-                              rule->bypass ? REDIRECT_CTX_BYPASS
-                              : REDIRECT_CTX_ON, pmd_id);
+    ctx = redirect_ctx_obtain(&key, rule, &packet->md.tunnel, pmd_id, stale);
     if (!ctx) {
-        COVERAGE_INC(redirect_no_context);
+        if (!*stale) {
+            COVERAGE_INC(redirect_no_context);
+        }
         return false;
     }
     COVERAGE_INC(redirect_outward_miss);
@@ -196,6 +196,7 @@ answer(const struct redirect_table *table, const struct dp_packet *packet,
 {
     const struct redirect_rule *rule;
     struct aff_host_key key;
+    bool stale;
 
     *hash = 0;
     if (redirect_is_accelerator(table, flow->in_port.odp_port)) {
@@ -204,9 +205,14 @@ answer(const struct redirect_table *table, const struct dp_packet *packet,
         return false;
     }
     aff_host_key_of_flow(&key, flow);
-    rule = redirect_rule_find(table, &key);
-    if (rule) {
-        return answer_outward(packet, flow, rule, ufid, pmd_id, actions, wc);
+    while ((rule = redirect_rule_find(table, &key)) != NULL) {
+        bool answered = answer_outward(packet, flow, rule, ufid, pmd_id,
+                                       actions, wc, &stale);
+
+        if (!stale) {
+            return answered;
+        }
+        table = redirect_table_get();
     }
     *hash = aff_host_key_hash(&key);
     return false;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "datapath-hooks/affinity/redirect-impl.h"
+#include "datapath-hooks/ext-chain.h"
 #include "ofproto/ofproto-dpif.h"
 #include "ofproto/ofproto-dpif-upcall.h"
 #include "openvswitch/poll-loop.h"
@@ -122,13 +123,17 @@ table_make(void)
 static void
 set_hooks(void)
 {
+    static const struct ext_chain_link link = {
+        .translate = redirect_translate,
+        .pop = redirect_pop,
+        .dpif_operate = redirect_operate,
+        .flow_dump = redirect_flow_dump,
+        .flow_get = redirect_flow_get,
+    };
+
     /* For good: packets and flows with the mark may be anywhere from now
      * on. */
-    EXT_HOOK_SET(translate, redirect_translate);
-    EXT_HOOK_SET(pop, redirect_pop);
-    EXT_HOOK_SET(dpif_operate, redirect_operate);
-    EXT_HOOK_SET(flow_dump, redirect_flow_dump);
-    EXT_HOOK_SET(flow_get, redirect_flow_get);
+    ext_chain_set(EXT_CHAIN_INNER, &link);
 }
 
 /* Makes the packet path follow 'rules' and 'accels'. */
@@ -196,9 +201,8 @@ redirect_set_accelerator(odp_port_t port, const char *name, bool wanted)
     ovs_mutex_unlock(&redirect_mutex);
 }
 
-/* A port of the datapath is about to go. */
-static void
-port_del(struct dpif *dpif, odp_port_t port)
+void
+redirect_port_del(struct dpif *dpif, odp_port_t port)
 {
     ovs_mutex_lock(&redirect_mutex);
     if (!strcmp(dpif_type(dpif), "netdev")
@@ -347,7 +351,6 @@ redirect_init(void)
     ovs_mutex_lock(&redirect_mutex);
     ovsrcu_init(&current_table, table_make());
     ovs_mutex_unlock(&redirect_mutex);
-    EXT_HOOK_SET(port_del, port_del);
 }
 
 void

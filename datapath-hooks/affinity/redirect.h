@@ -85,6 +85,9 @@ void redirect_run(void);
 void redirect_wait(void);
 void redirect_set_dpif(struct dpif *);
 
+/* Main thread: a port of the datapath is about to go. */
+void redirect_port_del(struct dpif *, odp_port_t);
+
 /* Any thread: 'dpif' is about to be closed. */
 void redirect_forget_dpif(const struct dpif *);
 

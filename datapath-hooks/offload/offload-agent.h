@@ -67,4 +67,16 @@ void offload_agent_each(bool (*cb)(struct offload_flow *, void *aux),
 
 void offload_show_init(void);
 
+/* offload-round.c, for the thread. */
+
+/* One round.  The next updates are then the planner's to say. */
+void offload_round_run(struct offload_agent *);
+
+/* Begins anew: after a change of mode what is in the tables may be another
+ * matter. */
+void offload_round_forget(struct offload_agent *a) OVS_REQUIRES(a->mutex);
+
+/* Takes all rules out of the tables. */
+void offload_round_evict(struct offload_agent *a) OVS_REQUIRES(a->mutex);
+
 #endif /* offload-agent.h */

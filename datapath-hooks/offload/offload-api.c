@@ -18,7 +18,9 @@
 #include <string.h>
 
 #include "datapath-hooks/offload/offload-flow.h"
+#include "datapath-hooks/offload/offload-queue.h"
 #include "datapath-hooks/offload/offload-rte.h"
+#include "datapath-hooks/steering/steer.h"
 #include "netdev-offload-provider.h"
 #include "netdev-provider.h"
 #include "openvswitch/match.h"
@@ -66,8 +68,31 @@ note_shadow(struct offload_port *port, struct offload_flow *flow,
     }
     flow->installed = !error;
     flow->partial = put->partial || !port->is_dpdk;
-    flow->passthru = put->passthru;
+    flow->target = put->target;
     ovs_mutex_unlock(&flow->mutex);
+}
+
+/* Remembers of stock's rules what offload_queue_run() has to know.  The rule's
+ * target is not older than 'edition'. */
+static void
+note_stock(struct offload_port *port, const struct offload_rte_put *put,
+           uint32_t edition)
+{
+    bool partial;
+
+    if (offload_mode() == OFFLOAD_OFF) {
+        atomic_store_relaxed(&port->had_stock, true);
+    }
+    if (put->partial) {
+        if (put->target == OFFLOAD_TO_RSS) {
+            atomic_store_relaxed(&port->stock_rss, true);
+        }
+        atomic_read_relaxed(&port->stock_partial, &partial);
+        if (!partial || edition != offload_queue_edition(port->netdev)) {
+            atomic_store_relaxed(&port->stock_edition, edition);
+            atomic_store_relaxed(&port->stock_partial, true);
+        }
+    }
 }
 
 /* What stock does, for modes off and shadow. */
@@ -79,24 +104,32 @@ stock_put(struct netdev *netdev, struct offload_port *port,
 {
     const struct netdev_flow_api *api = original(netdev);
     struct offload_rte_put put;
+    uint32_t edition;
     struct match copy;
-    int error;
+    int error, target;
 
-    if (!port || offload_mode() != OFFLOAD_SHADOW) {
-        error = api->flow_put(netdev, match, actions, actions_len, ufid, info,
-                              stats);
-        if (port && !error) {
-            atomic_store_relaxed(&port->had_stock, true);
-        }
-        return error;
+    if (!port) {
+        return api->flow_put(netdev, match, actions, actions_len, ufid, info,
+                             stats);
     }
+    edition = offload_queue_edition(netdev);
+    target = (port->is_dpdk
+              ? offload_queue_target(offload_queue_of(netdev, &match->flow,
+                                                      &match->wc),
+                                     steer_moves_reta(netdev))
+              : OFFLOAD_TO_RSS);
     copy = *match;              /* The provider takes it apart. */
-    offload_rte_begin(&put, false);
+    offload_rte_begin(&put, false, target);
     error = api->flow_put(netdev, match, actions, actions_len, ufid, info,
                           stats);
     offload_rte_end();
-    note_shadow(port, flow, &copy, actions, actions_len, ufid, info, error,
-                &put);
+    if (!error) {
+        note_stock(port, &put, edition);
+    }
+    if (offload_mode() == OFFLOAD_SHADOW) {
+        note_shadow(port, flow, &copy, actions, actions_len, ufid, info,
+                    error, &put);
+    }
     return error;
 }
 

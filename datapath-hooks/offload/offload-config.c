@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datapath-hooks/ext-config.h"
 #include "datapath-hooks/ext-hooks.h"
 #include "datapath-hooks/offload/offload-agent.h"
+#include "datapath-hooks/offload/offload-queue.h"
 #include "datapath-hooks/offload/offload-rte.h"
 #include "dpif.h"
 #include "openvswitch/vlog.h"
@@ -46,45 +48,16 @@ offload_settings_init(struct offload_settings *s)
     s->interval = 500;
 }
 
-/* Logs 'error', which it frees, unless it did so before for the same key and
- * value. */
-static void
-complain(const char *key, const char *value, char *error)
-{
-    static struct smap told = SMAP_INITIALIZER(&told);
-
-    if (strcmp(smap_get_def(&told, key, ""), value)) {
-        smap_replace(&told, key, value);
-        VLOG_WARN("other_config:%s, last good value stays", error);
-    }
-    free(error);
-}
-
-static void
+static char *
 parse_mode(const char *value, enum offload_mode *mode)
 {
     for (size_t i = 0; i < ARRAY_SIZE(mode_names); i++) {
         if (!strcmp(value, mode_names[i])) {
             *mode = i;
-            return;
+            return NULL;
         }
     }
-    complain(KEY, value, xasprintf(KEY": \"%s\" is not one of off, shadow "
-                                   "and on", value));
-}
-
-static void
-parse_uint(const char *key, const char *value, unsigned int min,
-           unsigned int max, unsigned int *out)
-{
-    unsigned int n;
-
-    if (str_to_uint(value, 10, &n) && n >= min && n <= max) {
-        *out = n;
-    } else {
-        complain(key, value, xasprintf("%s: \"%s\" is not an integer from %u "
-                                       "to %u", key, value, min, max));
-    }
+    return xasprintf(KEY": \"%s\" is not one of off, shadow and on", value);
 }
 
 void
@@ -98,17 +71,22 @@ offload_settings_parse(struct offload_settings *s, const struct smap *cfg)
     s->budget = smap_get(cfg, KEY"-budget") ? s->budget : def.budget;
     s->interval = smap_get(cfg, KEY"-interval") ? s->interval : def.interval;
     SMAP_FOR_EACH (node, cfg) {
-        if (strncmp(node->key, KEY, strlen(KEY))) {
+        const char *key = node->key, *value = node->value;
+        char *error;
+
+        if (strncmp(key, KEY, strlen(KEY))) {
             continue;
-        } else if (!strcmp(node->key, KEY)) {
-            parse_mode(node->value, &s->mode);
-        } else if (!strcmp(node->key, KEY"-budget")) {
-            parse_uint(node->key, node->value, 1, 1000000, &s->budget);
-        } else if (!strcmp(node->key, KEY"-interval")) {
-            parse_uint(node->key, node->value, 50, 60000, &s->interval);
+        } else if (!strcmp(key, KEY)) {
+            error = parse_mode(value, &s->mode);
+        } else if (!strcmp(key, KEY"-budget")) {
+            error = ext_config_uint(key, value, 1, 1000000, &s->budget);
+        } else if (!strcmp(key, KEY"-interval")) {
+            error = ext_config_uint(key, value, 50, 60000, &s->interval);
         } else {
-            complain(node->key, node->value,
-                     xasprintf("%s: there is no such key", node->key));
+            error = xasprintf("%s: there is no such key", key);
+        }
+        if (error) {
+            ext_config_complain(&this_module, key, value, error);
         }
     }
 }
@@ -143,8 +121,21 @@ offload_init(void)
     offload_settings_init(&settings);
     offload_agent_init();
     offload_show_init();
+    offload_queue_init();
     EXT_HOOK_SET(rte_flow_create, offload_rte_create);
     EXT_HOOK_SET(reconfigure, offload_reconfigure);
+}
+
+void
+offload_run(void)
+{
+    offload_queue_run();
+}
+
+void
+offload_wait(void)
+{
+    offload_queue_wait();
 }
 
 void

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datapath-hooks/offload/offload-queue.h"
 #include "datapath-hooks/offload/offload-rte.h"
+#include "datapath-hooks/steering/steer.h"
 #include "flow.h"
 #include "hash.h"
 #include "netdev-offload-provider.h"
@@ -117,6 +119,7 @@ offload_port_create(struct netdev *netdev, const struct netdev_flow_api *api)
     ovs_refcount_init(&port->refs);
     atomic_init(&port->dead, false);
     atomic_init(&port->had_stock, false);
+    atomic_init(&port->stock_partial, false);
     cmap_init(&port->flows);
     ovs_mutex_init(&port->mutex);
     atomic_init(&port->full_at, UINT32_MAX);
@@ -399,6 +402,23 @@ original_put(struct offload_flow *flow)
                                      &flow->ufid, &info, NULL);
 }
 
+/* Where its packets go if the rule can do no more than mark them. */
+static int
+flow_target(const struct offload_flow *flow)
+{
+    struct netdev *netdev = flow->port->netdev;
+    struct flow_wildcards wc;
+    struct flow f;
+
+    if (!flow->port->is_dpdk) {
+        return OFFLOAD_TO_RSS;
+    }
+    miniflow_expand(flow->flow, &f);
+    minimask_expand(flow->mask, &wc);
+    return offload_queue_target(offload_queue_of(netdev, &f, &wc),
+                                steer_moves_reta(netdev));
+}
+
 /* Inserts the rule of 'flow', which is not in the table. */
 enum offload_result
 offload_flow_install(struct offload_flow *flow)
@@ -413,7 +433,8 @@ offload_flow_install(struct offload_flow *flow)
     }
     start = time_usec();
     atomic_store_relaxed(&port->busy_since, time_msec());
-    offload_rte_begin(&put, offload_mode() == OFFLOAD_ON);
+    offload_rte_begin(&put, offload_mode() == OFFLOAD_ON,
+                      flow_target(flow));
     error = original_put(flow);
     offload_rte_end();
     atomic_store_relaxed(&port->busy_since, 0);
@@ -425,7 +446,7 @@ offload_flow_install(struct offload_flow *flow)
     ovs_mutex_lock(&flow->mutex);
     flow->installed = true;
     flow->partial = put.partial || !port->is_dpdk;
-    flow->passthru = put.passthru;
+    flow->target = put.target;
     flow->counter = put.counter;
     memset(&flow->live, 0, sizeof flow->live);
     ovs_mutex_unlock(&flow->mutex);

@@ -65,6 +65,13 @@ struct offload_port {
     struct ovs_refcount refs;   /* The table and each of its flows. */
     ATOMIC(bool) dead;          /* All offload threads' locks. */
     ATOMIC(bool) had_stock;     /* Mode off may have left rules. */
+
+    /* Of rules made in modes off and shadow that only mark packets; offload
+     * threads set, main thread clears. */
+    ATOMIC(bool) stock_partial; /* There are some... */
+    ATOMIC(bool) stock_rss;     /* ...with RSS... */
+    ATOMIC(uint32_t) stock_edition; /* ...as of this offload_queue_edition(),
+                                     * the first of them. */
     struct cmap flows;          /* By ufid; changed under a thread's lock... */
     struct ovs_mutex mutex;     /* ...and this. */
 
@@ -81,6 +88,7 @@ struct offload_port {
     /* Agent. */
     int plan_port;              /* Of the planner, or -1. */
     bool steered;               /* Steering owns the redirection table. */
+    uint32_t queue_edition;     /* offload_queue_edition(). */
     uint64_t round_hw, round_all;   /* Packets of the last round. */
 };
 
@@ -101,7 +109,7 @@ struct offload_flow {
     odp_port_t orig_in_port;
     bool untracked;             /* dpif-netdev will not delete it (shadow). */
     bool stuck;                 /* The device does not let go of the rule. */
-    bool passthru;              /* The rule leaves the queue to the table. */
+    int target;                 /* If partial, see offload-queue.h. */
 
     struct ovs_mutex mutex;     /* Protects what follows. */
     bool installed;             /* Written under the thread's lock too. */
@@ -119,6 +127,8 @@ struct offload_flow {
     uint64_t last_all, last_hw; /* In the round before. */
     uint32_t wish_edition;      /* 'wish' is of these, offload-wish.c. */
     int wish;                   /* Number of the wish, or -1. */
+    uint32_t queue_edition;     /* 'queue' is of this edition. */
+    int queue;                  /* As offload_queue_of() said. */
 };
 
 extern struct cmap offload_ports;

@@ -16,7 +16,7 @@
 #include <rte_flow.h>
 
 #include "datapath-hooks/ext-hooks.h"
-#include "datapath-hooks/steering/steer.h"
+#include "datapath-hooks/offload/offload-queue.h"
 #include "dpif.h"
 #include "netdev-dpdk.h"
 #include "netdev.h"
@@ -33,10 +33,11 @@ struct offload_counter {
 static __thread struct offload_rte_put *current;
 
 void
-offload_rte_begin(struct offload_rte_put *put, bool count)
+offload_rte_begin(struct offload_rte_put *put, bool count, int target)
 {
     memset(put, 0, sizeof *put);
     put->count = count;
+    put->wanted = target;
     current = put;
 }
 
@@ -170,28 +171,48 @@ create_counted(struct netdev *netdev, const struct rte_flow_attr *attr,
     return flow;
 }
 
+/* Creates a rule that only marks packets. */
+static struct rte_flow *
+create_partial(struct netdev *netdev, const struct rte_flow_attr *attr,
+               const struct rte_flow_item *items,
+               const struct rte_flow_action *actions,
+               struct rte_flow_error *error)
+{
+    int target = current ? current->wanted : OFFLOAD_TO_RSS;
+    struct rte_flow_action_queue queue = { .index = MAX(target, 0) };
+    struct rte_flow_action instead = {
+        .type = (target >= 0 ? RTE_FLOW_ACTION_TYPE_QUEUE
+                 : RTE_FLOW_ACTION_TYPE_PASSTHRU),
+        .conf = target >= 0 ? &queue : NULL,
+    };
+    struct rte_flow_action mine[MAX_ACTIONS];
+
+    if (current) {
+        current->partial = true;
+        current->target = target;
+    }
+    if (target == OFFLOAD_TO_NOBODY) {
+        rte_errno = EBUSY;
+        error->type = RTE_FLOW_ERROR_TYPE_ACTION;
+        error->message = "its packets belong to several queues";
+        return NULL;
+    } else if (target != OFFLOAD_TO_RSS
+               && replace(actions, RTE_FLOW_ACTION_TYPE_RSS, &instead,
+                          mine)) {
+        actions = mine;
+    }
+    return ext_real_rte_flow_create(netdev, attr, items, actions, error);
+}
+
 static struct rte_flow *
 create(struct netdev *netdev, const struct rte_flow_attr *attr,
        const struct rte_flow_item *items,
        const struct rte_flow_action *actions, struct rte_flow_error *error)
 {
-    static const struct rte_flow_action passthru = {
-        .type = RTE_FLOW_ACTION_TYPE_PASSTHRU,
-    };
-    struct rte_flow_action mine[MAX_ACTIONS];
-    struct rte_flow *flow = NULL;
+    struct rte_flow *flow;
 
     if (has_action(actions, RTE_FLOW_ACTION_TYPE_RSS)) {
-        bool steered = steer_moves_reta(netdev);
-
-        if (current) {
-            current->partial = true;
-            current->passthru = steered;
-        }
-        if (steered) {
-            actions = (replace(actions, RTE_FLOW_ACTION_TYPE_RSS, &passthru,
-                               mine) ? mine : actions);
-        }
+        return create_partial(netdev, attr, items, actions, error);
     } else if (current && current->count) {
         flow = create_counted(netdev, attr, items, actions, error);
         if (flow || (rte_errno != ENOTSUP && rte_errno != EINVAL)) {
@@ -212,7 +233,7 @@ offload_rte_create(struct netdev *netdev, const struct rte_flow_attr *attr,
 
     rte_errno = 0;
     if (current) {
-        current->partial = current->passthru = false;
+        current->partial = false;
     }
     flow = create(netdev, attr, items, actions, error);
     if (!flow && current && current->error != ENOSPC) {

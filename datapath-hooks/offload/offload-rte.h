@@ -17,14 +17,16 @@
  *   reading and the removal are not lost.  Devices that have no such counters
  *   get the rule as it was;
  *
- * - keep MARK+RSS rules from defeating the redirection table.  Such a rule
- *   lists the queues 0...n-1 itself and so spreads its packets as the table
- *   did when the port came up.  While steering moves buckets of a port by its
- *   table, the rule is created with PASSTHRU in the place of RSS: it marks
- *   packets and leaves the queue to the table, whatever that says by then.  A
- *   list of queues copied from the table would have to be written anew, rule
- *   by rule, with each move.  If the device cannot do that, the rule is not
- *   created, and the packets go by the table without a mark.
+ * - keep MARK+RSS rules from defeating the redirection table and rules for
+ *   queues.  Such a rule lists the queues 0...n-1 itself and so spreads its
+ *   packets as the table did when the port came up.  While steering moves
+ *   buckets of a port by its table, the rule is created with PASSTHRU in the
+ *   place of RSS: it marks packets and leaves the queue to the table, whatever
+ *   that says by then.  A list of queues copied from the table would have to
+ *   be written anew, rule by rule, with each move.  Where traffic has a queue
+ *   to itself, that is in the place of RSS (offload-queue.h).  If the device
+ *   cannot do that, the rule is not created, and the packets go without a
+ *   mark.
  *
  * Thread safety: offload threads and who acts as one (offload-flow.h);
  * offload_counter_read() any thread, until destroyed. */
@@ -45,14 +47,15 @@ struct rte_flow_item;
  * one tried, but for 'error': ENOSPC stays. */
 struct offload_rte_put {
     bool count;                 /* Use a counter of our own. */
+    int wanted;                 /* Target of a rule that only marks. */
     int error;                  /* 0 or a positive errno. */
     bool partial;               /* It marks packets, no more. */
-    bool passthru;
+    int target;                 /* Of such a rule. */
     struct offload_counter *counter;    /* Or null. */
 };
 
 /* Between these, rules that the calling thread creates go to '*put'. */
-void offload_rte_begin(struct offload_rte_put *put, bool count);
+void offload_rte_begin(struct offload_rte_put *put, bool count, int target);
 void offload_rte_end(void);
 
 struct rte_flow *offload_rte_create(struct netdev *,

@@ -30,6 +30,8 @@ struct netdev_flow_api;
 struct smap;
 
 void offload_init(void);
+void offload_run(void);
+void offload_wait(void);
 void offload_exit(void);
 
 /* Takes in other_config of the Open_vSwitch table: ext-offload... */
@@ -78,5 +80,21 @@ void offload_set_wishes(const struct offload_wish *, size_t n);
  * were set.  Any thread but PMD threads. */
 bool offload_get_granted(const struct offload_wish *,
                          struct offload_granted *);
+
+/* Queues
+ * ======
+ *
+ * Traffic that has a queue of a NIC to itself, by rules of who says so.  Rules
+ * of Open vSwitch that only mark packets leave it there. */
+struct offload_queue {
+    struct aff_host_key key;    /* No tunnel's. */
+    char netdev[64];
+    uint16_t queue;
+};
+
+/* Replaces all by the first OFFLOAD_MAX_QUEUES of these.  Any thread but PMD
+ * threads. */
+enum { OFFLOAD_MAX_QUEUES = 256 };
+void offload_set_queues(const struct offload_queue *, size_t n);
 
 #endif /* offload.h */

@@ -7,6 +7,7 @@ ovs_ext_controller_ovs_ext_controller_SOURCES = \
 	ovs-ext/controller/onc-config.c \
 	ovs-ext/controller/onc-host.c \
 	ovs-ext/controller/onc-impl.h \
+	ovs-ext/controller/onc-intake.c \
 	ovs-ext/controller/onc-show.c \
 	ovs-ext/controller/onc-sync.c \
 	ovs-ext/controller/onc-write.c \

@@ -54,9 +54,24 @@ onc_host_set_clean(struct onc_host *h)
     }
 }
 
+/* True if nothing in the database is about 'h' any more. */
+bool
+onc_host_is_empty(const struct onc_host *h)
+{
+    return (uuid_is_zero(&h->row) && shash_is_empty(&h->entries)
+            && !aff_host_n_resources(h->aff) && !h->in_txn && !h->n_pending);
+}
+
+/* Has 'h' planned, before others if 'urgent'; but not on half of what there is
+ * to know. */
 void
 onc_host_dirty(struct onc *onc, struct onc_host *h, bool urgent)
 {
+    if (h->n_pending) {
+        h->dirty_then = true;
+        h->urgent_then |= urgent;
+        return;
+    }
     if (h->dirty && urgent) {
         onc_host_set_clean(h);
     }
@@ -83,6 +98,7 @@ onc_host_destroy(struct onc *onc, struct onc_host *h)
     struct shash_node *node;
 
     onc_host_set_clean(h);
+    onc_queues_destroy(h);
     SHASH_FOR_EACH (node, &h->entries) {
         free_entry(node->data);
     }
@@ -176,17 +192,16 @@ onc_entry_get_for_row(struct onc *onc, const char *host,
     return get_entry(onc, *h, network, class);
 }
 
+/* The entry of 'h' by the names that a row had; NULL if there is none. */
 struct onc_entry *
-onc_entry_find_for_row(const struct onc *onc, const char *host,
-                       const char *network, const char *class_name,
-                       struct onc_host **h)
+onc_entry_find(const struct onc_host *h, const char *network,
+               const char *class_name)
 {
     enum tp_class class;
 
-    if (!host || !network || !class_name
+    if (!network || !class_name
         || !tp_class_from_string(class_name, &class)) {
         return NULL;            /* Came and went unseen. */
     }
-    *h = onc_host_find(onc, host);
-    return *h ? find_entry(*h, network, class) : NULL;
+    return find_entry(h, network, class);
 }

@@ -6,6 +6,9 @@
 
 /* Insides of the controller, shared by onc*.c only.  See onc.h. */
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "openvswitch/list.h"
 #include "openvswitch/shash.h"
 #include "openvswitch/uuid.h"
@@ -38,6 +41,35 @@ struct onc_entry {
     uint32_t report_hash;       /* Of what it said last. */
 };
 
+/* What is to be done with rows of a host, in this order: first what came or
+ * changed, afterwards what went, and only if nothing stands for it by then. */
+enum onc_phase {
+    ONC_TAKE_HOST,
+    ONC_TAKE_RESOURCE,
+    ONC_TAKE_PROFILE,
+    ONC_TAKE_AFFINITY,
+    ONC_DROP_AFFINITY,
+    ONC_DROP_PROFILE,
+    ONC_DROP_RESOURCE,
+    ONC_DROP_HOST,
+    ONC_TAKE_REPORT,
+    ONC_DROP_REPORT,
+    ONC_N_PHASES
+};
+
+/* A row that waits for its turn. */
+struct onc_change {
+    struct uuid row;
+    bool active;                /* This controller was, when it came. */
+    char *name;                 /* Of what went: resource or network... */
+    char *class;                /* ...and class. */
+};
+
+struct onc_queue {
+    struct onc_change *changes; /* Those from 'next' on are to be done. */
+    size_t next, n, allocated;
+};
+
 struct onc_host {
     char *name;
     struct uuid row;            /* In Host, zeros while there is none. */
@@ -47,8 +79,15 @@ struct onc_host {
     struct uuid *resources;     /* Resource row of each slot of 'aff'. */
     size_t allocated_resources;
 
+    struct onc_queue queues[ONC_N_PHASES];
+    size_t n_pending;           /* Rows in 'queues'. */
+    struct ovs_list fresh_node; /* In a list of struct onc, if 'n_pending'. */
+    bool is_large;              /* In 'fresh_large'. */
+
     struct ovs_list dirty_node; /* In struct onc's 'dirty', if 'dirty'. */
     bool dirty;                 /* To be planned in the next loop. */
+    bool dirty_then;            /* The same once no row is pending... */
+    bool urgent_then;           /* ...before others. */
     bool in_txn;                /* Part of the transaction in flight. */
     long long int next_ms;      /* Plan by then, LLONG_MAX for never. */
     long long int barred_until; /* Its writes were refused: leave it alone. */
@@ -73,6 +112,8 @@ struct onc_stats {
     uint32_t cpu_us[ONC_N_SAMPLES]; /* CPU time of the latest loops. */
     uint32_t cpu_max_us;
     uint64_t cpu_total_us;
+    uint32_t receive_max_us;    /* Most that receiving took in a loop... */
+    uint32_t own_max_us;        /* ...and all the rest. */
 };
 
 struct onc {
@@ -86,6 +127,13 @@ struct onc {
     struct shash hosts;         /* 'struct onc_host' by name. */
     struct shash networks;      /* 'struct onc_network' by name. */
     struct ovs_list dirty;      /* Hosts to be planned, urgent ones first. */
+    struct ovs_list fresh_small; /* Hosts with few pending rows... */
+    struct ovs_list fresh_large; /* ...and with many. */
+    unsigned int turn;          /* Counts turns of both. */
+    bool received;              /* The IDL has changes that wait. */
+    int intake_table;           /* Where onc_intake() goes on, if it has begun,
+                                 * and with which row. */
+    const void *intake_row;
 
     struct aff_config config;
     long long int expiry_ms;
@@ -94,6 +142,7 @@ struct onc {
     struct aff_learner learner;
     uint64_t saved_reports;     /* learner.n_reports in the database. */
     long long int save_at;
+    long long int finish_by;    /* Of onc_finish(), 0 before. */
 
     bool ready;                 /* Has the database's contents. */
     bool active;                /* Has the lock. */
@@ -112,6 +161,7 @@ struct onc {
 struct onc_host *onc_host_find(const struct onc *, const char *name);
 struct onc_host *onc_host_get(struct onc *, const char *name);
 void onc_host_destroy(struct onc *, struct onc_host *);
+bool onc_host_is_empty(const struct onc_host *);
 void onc_host_dirty(struct onc *, struct onc_host *, bool urgent);
 void onc_host_set_clean(struct onc_host *);
 void onc_forget(struct onc *);
@@ -119,14 +169,28 @@ struct onc_entry *onc_entry_get_for_row(struct onc *, const char *host,
                                         const char *network,
                                         const char *class,
                                         struct onc_host **);
-struct onc_entry *onc_entry_find_for_row(const struct onc *, const char *host,
-                                         const char *network,
-                                         const char *class,
-                                         struct onc_host **);
+struct onc_entry *onc_entry_find(const struct onc_host *,
+                                 const char *network, const char *class);
 void onc_entry_put(struct onc_host *, struct onc_entry *);
 
+/* onc-intake.c: rows that changed, kept by host until it is their turn. */
+bool onc_intake(struct onc *, uint64_t until_us);
+bool onc_is_intake_begun(const struct onc *);
+bool onc_has_fresh(const struct onc *);
+struct onc_host *onc_next_fresh(struct onc *);
+bool onc_next_change(struct onc_host *, enum onc_phase *,
+                     struct onc_change *);
+void onc_change_destroy(struct onc_change *);
+void onc_put_fresh(struct onc *, struct onc_host *);
+void onc_queues_destroy(struct onc_host *);
+
 /* onc-sync.c: rows to planners. */
-void onc_sync(struct onc *);
+void onc_sync_networks(struct onc *);
+void onc_digest(struct onc *, uint64_t until_us);
+
+/* onc.c */
+uint64_t onc_cpu_us(void);
+void onc_check_role(struct onc *);
 
 /* onc-write.c: decisions to rows, in the open transaction. */
 unsigned int onc_write_host(struct onc *, struct onc_host *,

@@ -82,13 +82,17 @@ get_figures(const struct onc *onc, struct figure figures[32])
     FIGURE("resources", resources);
     FIGURE("profiles", profiles);
     FIGURE("pinned", pinned);
-    FIGURE("waiting hosts", ovs_list_size(&onc->dirty));
+    FIGURE("waiting hosts", ovs_list_size(&onc->dirty)
+           + ovs_list_size(&onc->fresh_small)
+           + ovs_list_size(&onc->fresh_large));
     FIGURE("loops", s->loops);
     FIGURE("loop cpu mean ms",
            s->loops ? s->cpu_total_us / 1e3 / s->loops : 0);
     FIGURE("loop cpu median ms", cpu_quantile(s, 0.5));
     FIGURE("loop cpu p99 ms", cpu_quantile(s, 0.99));
     FIGURE("loop cpu max ms", s->cpu_max_us / 1e3);
+    FIGURE("receive cpu max ms", s->receive_max_us / 1e3);
+    FIGURE("own cpu max ms", s->own_max_us / 1e3);
     FIGURE("rows received", s->updates);
     FIGURE("rows ignored", s->ignored);
     FIGURE("plans", s->plans);
@@ -107,10 +111,12 @@ static void
 show_status(struct unixctl_conn *conn, int argc, const char *argv[],
             void *onc_)
 {
-    const struct onc *onc = onc_;
+    struct onc *onc = onc_;
     struct figure figures[32];
-    size_t n = get_figures(onc, figures);
+    size_t n;
 
+    onc_check_role(onc);
+    n = get_figures(onc, figures);
     if (argc > 1 && strcmp(argv[1], "--json")) {
         unixctl_command_reply_error(conn, "the only option is --json");
     } else if (argc > 1) {
@@ -155,6 +161,7 @@ reset_status(struct unixctl_conn *conn, int argc OVS_UNUSED,
     struct onc *onc = onc_;
 
     onc->stats.loops = onc->stats.cpu_total_us = onc->stats.cpu_max_us = 0;
+    onc->stats.receive_max_us = onc->stats.own_max_us = 0;
     unixctl_command_reply(conn, NULL);
 }
 

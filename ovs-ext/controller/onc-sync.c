@@ -3,9 +3,10 @@
 
 /* What changed in the database becomes what planners know.
  *
- * Rows that came or changed are taken first, rows that went afterwards, and
- * only if nothing stands for them now: a connection that breaks makes the IDL
- * delete and insert everything, and nobody's hardware is lost by that. */
+ * Of a host, rows that came or changed are taken first, rows that went
+ * afterwards, and only if nothing stands for them by then: a connection that
+ * breaks makes the IDL delete and insert everything, and nobody's hardware is
+ * lost by that. */
 
 #include <config.h>
 
@@ -63,8 +64,8 @@ network_changed(struct onc *onc, const char *name)
 }
 
 /* Few rows, seldom changed: all of them are read anew. */
-static void
-sync_networks(struct onc *onc)
+void
+onc_sync_networks(struct onc *onc)
 {
     const struct ovsext_network *row;
     struct shash old = onc->networks;
@@ -120,11 +121,9 @@ take_host(struct onc *onc, const struct ovsext_host *row)
 }
 
 static void
-drop_host(struct onc *onc, const struct ovsext_host *row)
+drop_host(struct onc *onc, struct onc_host *h, const struct onc_change *gone)
 {
-    struct onc_host *h = row->name ? onc_host_find(onc, row->name) : NULL;
-
-    if (h && uuid_equals(&h->row, &row->header_.uuid)) {
+    if (uuid_equals(&h->row, &gone->row)) {
         memset(&h->row, 0, sizeof h->row);
         onc_host_dirty(onc, h, false);
     }
@@ -185,15 +184,14 @@ take_resource(struct onc *onc, const struct ovsext_resource *row)
 }
 
 static void
-drop_resource(struct onc *onc, const struct ovsext_resource *row)
+drop_resource(struct onc *onc, struct onc_host *h,
+              const struct onc_change *gone)
 {
-    struct onc_host *h = row->host ? onc_host_find(onc, row->host) : NULL;
-    int slot = h && row->name ? aff_host_find_resource(h->aff, row->name)
-                              : AFF_NONE;
+    int slot = (gone->name ? aff_host_find_resource(h->aff, gone->name)
+                : AFF_NONE);
 
-    if (slot != AFF_NONE
-        && uuid_equals(&h->resources[slot], &row->header_.uuid)) {
-        aff_host_remove_resource(h->aff, row->name);
+    if (slot != AFF_NONE && uuid_equals(&h->resources[slot], &gone->row)) {
+        aff_host_remove_resource(h->aff, gone->name);
         memset(&h->resources[slot], 0, sizeof h->resources[slot]);
         onc_host_dirty(onc, h, true);
     }
@@ -239,13 +237,12 @@ take_profile(struct onc *onc, const struct ovsext_traffic_profile *row)
 }
 
 static void
-drop_profile(struct onc *onc, const struct ovsext_traffic_profile *row)
+drop_profile(struct onc *onc, struct onc_host *h,
+             const struct onc_change *gone)
 {
-    struct onc_host *h;
-    struct onc_entry *e = onc_entry_find_for_row(onc, row->host, row->network,
-                                                 row->class_, &h);
+    struct onc_entry *e = onc_entry_find(h, gone->name, gone->class);
 
-    if (e && uuid_equals(&e->profile, &row->header_.uuid)) {
+    if (e && uuid_equals(&e->profile, &gone->row)) {
         if (e->slot != AFF_NONE) {
             aff_host_remove_profile(h->aff, e->slot);
             e->slot = aff_host_find_profile(h->aff, e->network, e->class);
@@ -283,7 +280,7 @@ row_slot(const struct onc_host *h, const struct ovsext_affinity *row)
 }
 
 static void
-take_affinity(struct onc *onc, const struct ovsext_affinity *row)
+take_affinity(struct onc *onc, const struct ovsext_affinity *row, bool active)
 {
     struct onc_host *h;
     struct onc_entry *e = onc_entry_get_for_row(onc, row->host, row->network,
@@ -311,7 +308,7 @@ take_affinity(struct onc *onc, const struct ovsext_affinity *row)
     bool differs = (e->slot == AFF_NONE
                     || (aff_profile_decision(h->aff, e->slot)->resource
                         != resource));
-    if (e->slot != AFF_NONE && (is_new || !onc->active)
+    if (e->slot != AFF_NONE && (is_new || !active)
         && (resource != AFF_NONE || !row->resource_name[0])) {
         /* As a predecessor left it. */
         aff_profile_set_present(h->aff, e->slot, resource);
@@ -322,13 +319,12 @@ take_affinity(struct onc *onc, const struct ovsext_affinity *row)
 }
 
 static void
-drop_affinity(struct onc *onc, const struct ovsext_affinity *row)
+drop_affinity(struct onc *onc, struct onc_host *h,
+              const struct onc_change *gone)
 {
-    struct onc_host *h;
-    struct onc_entry *e = onc_entry_find_for_row(onc, row->host, row->network,
-                                                 row->class_, &h);
+    struct onc_entry *e = onc_entry_find(h, gone->name, gone->class);
 
-    if (e && uuid_equals(&e->affinity, &row->header_.uuid)) {
+    if (e && uuid_equals(&e->affinity, &gone->row)) {
         memset(&e->affinity, 0, sizeof e->affinity);
         if (e->pinned) {
             sync_pin(onc, h, e, NULL);
@@ -343,7 +339,8 @@ drop_affinity(struct onc *onc, const struct ovsext_affinity *row)
 /* Affinity_Report. */
 
 static void
-take_report(struct onc *onc, const struct ovsext_affinity_report *row)
+take_report(struct onc *onc, const struct ovsext_affinity_report *row,
+            bool active)
 {
     struct onc_host *h;
     struct onc_entry *e = onc_entry_get_for_row(onc, row->host, row->network,
@@ -368,7 +365,7 @@ take_report(struct onc *onc, const struct ovsext_affinity_report *row)
     bool heard = !uuid_is_zero(&e->report) && hash == e->report_hash;
     e->report = row->header_.uuid;
     e->report_hash = hash;
-    if (heard || !onc->active || row->generation < e->generation) {
+    if (heard || !active || !onc->active || row->generation < e->generation) {
         return;                 /* Nothing new, or of an older decision. */
     }
 
@@ -381,71 +378,81 @@ take_report(struct onc *onc, const struct ovsext_affinity_report *row)
 }
 
 static void
-drop_report(struct onc *onc, const struct ovsext_affinity_report *row)
+drop_report(struct onc *onc, struct onc_host *h,
+            const struct onc_change *gone)
 {
-    struct onc_host *h;
-    struct onc_entry *e = onc_entry_find_for_row(onc, row->host, row->network,
-                                                 row->class_, &h);
+    struct onc_entry *e = onc_entry_find(h, gone->name, gone->class);
 
-    if (e && uuid_equals(&e->report, &row->header_.uuid)) {
+    if (e && uuid_equals(&e->report, &gone->row)) {
         memset(&e->report, 0, sizeof e->report);
         onc_entry_put(h, e);
         onc_host_dirty(onc, h, false);
     }
 }
 
-/* Calls take_X() for each row of table X that came or changed; or drop_X() for
- * each one that went and does not stand again. */
-#define TAKE(TABLE, UPPER)                                              \
-    do {                                                                \
-        const struct ovsext_##TABLE *row;                               \
-                                                                        \
-        OVSEXT_##UPPER##_FOR_EACH_TRACKED (row, onc->idl) {             \
-            if (!ovsext_##TABLE##_is_deleted(row)) {                    \
-                onc->stats.updates++;                                   \
-                TAKE_##UPPER(onc, row);                                 \
-            }                                                           \
-        }                                                               \
-    } while (0)
-#define DROP(TABLE, UPPER)                                              \
-    do {                                                                \
-        const struct ovsext_##TABLE *row;                               \
-                                                                        \
-        OVSEXT_##UPPER##_FOR_EACH_TRACKED (row, onc->idl) {             \
-            if (ovsext_##TABLE##_is_deleted(row)                        \
-                && !ovsext_##TABLE##_get_for_uuid(onc->idl,             \
-                                                  &row->header_.uuid)) { \
-                onc->stats.updates++;                                   \
-                DROP_##UPPER(onc, row);                                 \
-            }                                                           \
-        }                                                               \
-    } while (0)
-#define TAKE_HOST take_host
-#define TAKE_RESOURCE take_resource
-#define TAKE_TRAFFIC_PROFILE take_profile
-#define TAKE_AFFINITY take_affinity
-#define TAKE_AFFINITY_REPORT take_report
-#define DROP_HOST drop_host
-#define DROP_RESOURCE drop_resource
-#define DROP_TRAFFIC_PROFILE drop_profile
-#define DROP_AFFINITY drop_affinity
-#define DROP_AFFINITY_REPORT drop_report
+/* Turns. */
 
-/* Takes in all that changed since the last call. */
-void
-onc_sync(struct onc *onc)
+/* Pending rows of a host that are taken in a turn. */
+#define TURN_ROWS 256
+
+/* Calls take_X() for the row, if it still is there, ... */
+#define TAKE(TABLE, WHAT, ...)                                          \
+    do {                                                                \
+        const struct ovsext_##TABLE *row                                \
+            = ovsext_##TABLE##_get_for_uuid(onc->idl, &c->row);         \
+                                                                        \
+        if (row) {                                                      \
+            take_##WHAT(onc, row __VA_ARGS__);                          \
+        }                                                               \
+    } while (0)
+
+/* ...or drop_X() for what it was, if it did not come back. */
+#define DROP(TABLE, WHAT)                                               \
+    do {                                                                \
+        if (!ovsext_##TABLE##_get_for_uuid(onc->idl, &c->row)) {        \
+            drop_##WHAT(onc, h, c);                                     \
+        }                                                               \
+    } while (0)
+
+static void
+apply_change(struct onc *onc, struct onc_host *h, enum onc_phase phase,
+             const struct onc_change *c)
 {
-    onc_config_sync(onc);
-    sync_networks(onc);
-    TAKE(host, HOST);
-    TAKE(resource, RESOURCE);
-    TAKE(traffic_profile, TRAFFIC_PROFILE);
-    TAKE(affinity, AFFINITY);
-    DROP(affinity, AFFINITY);
-    DROP(traffic_profile, TRAFFIC_PROFILE);
-    DROP(resource, RESOURCE);
-    DROP(host, HOST);
-    TAKE(affinity_report, AFFINITY_REPORT);
-    DROP(affinity_report, AFFINITY_REPORT);
-    ovsdb_idl_track_clear(onc->idl);
+    onc->stats.updates++;
+    switch (phase) {
+    case ONC_TAKE_HOST: TAKE(host, host); break;
+    case ONC_TAKE_RESOURCE: TAKE(resource, resource); break;
+    case ONC_TAKE_PROFILE: TAKE(traffic_profile, profile); break;
+    case ONC_TAKE_AFFINITY: TAKE(affinity, affinity, , c->active); break;
+    case ONC_TAKE_REPORT: TAKE(affinity_report, report, , c->active); break;
+    case ONC_DROP_AFFINITY: DROP(affinity, affinity); break;
+    case ONC_DROP_PROFILE: DROP(traffic_profile, profile); break;
+    case ONC_DROP_RESOURCE: DROP(resource, resource); break;
+    case ONC_DROP_HOST: DROP(host, host); break;
+    case ONC_DROP_REPORT: DROP(affinity_report, report); break;
+    case ONC_N_PHASES: default: OVS_NOT_REACHED();
+    }
+}
+
+/* Takes pending rows in, host by host, until there is none or CPU time is
+ * 'until_us'; one turn in any case. */
+void
+onc_digest(struct onc *onc, uint64_t until_us)
+{
+    struct onc_host *h;
+
+    while ((h = onc_next_fresh(onc)) != NULL) {
+        struct onc_change change;
+        enum onc_phase phase;
+
+        for (int i = 0; i < TURN_ROWS
+             && onc_next_change(h, &phase, &change); i++) {
+            apply_change(onc, h, phase, &change);
+            onc_change_destroy(&change);
+        }
+        onc_put_fresh(onc, h);
+        if (onc_cpu_us() > until_us) {
+            break;
+        }
+    }
 }

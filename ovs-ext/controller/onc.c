@@ -30,8 +30,8 @@ VLOG_DEFINE_THIS_MODULE(onc);
 #define MAX_BATCHES 100
 
 /* CPU time of this thread, in microseconds. */
-static uint64_t
-cpu_us(void)
+uint64_t
+onc_cpu_us(void)
 {
     struct timespec ts;
 
@@ -70,6 +70,8 @@ onc_create(const char *remote)
     shash_init(&onc->networks);
     shash_init(&onc->bad_options);
     ovs_list_init(&onc->dirty);
+    ovs_list_init(&onc->fresh_small);
+    ovs_list_init(&onc->fresh_large);
     onc->config = config;
     onc->expiry_ms = 60000;
     onc->seed = 1;
@@ -170,7 +172,8 @@ static void
 update_role(struct onc *onc, long long int now)
 {
     bool ready = db_conn_is_ready(onc->idl);
-    bool active = ready && !onc->paused && ovsdb_idl_has_lock(onc->idl);
+    bool active = (!onc->paused && ovsdb_idl_has_lock(onc->idl)
+                   && db_conn_is_current(onc->idl));
 
     if (ready != onc->ready) {
         onc->ready = ready;
@@ -195,12 +198,20 @@ update_role(struct onc *onc, long long int now)
     }
 }
 
-/* True if nothing in the database is about 'h' any more. */
-static bool
-host_is_empty(const struct onc_host *h)
+/* Sees whether it still is active.  What the connection has to say is heard
+ * first, so that nobody is told what was true in the last loop. */
+void
+onc_check_role(struct onc *onc)
 {
-    return (uuid_is_zero(&h->row) && shash_is_empty(&h->entries)
-            && !aff_host_n_resources(h->aff) && !h->in_txn);
+    if (onc->active) {
+        if (!onc_is_intake_begun(onc)) {
+            unsigned int seqno = ovsdb_idl_get_seqno(onc->idl);
+
+            ovsdb_idl_run(onc->idl);
+            onc->received |= seqno != ovsdb_idl_get_seqno(onc->idl);
+        }
+        update_role(onc, time_msec());
+    }
 }
 
 /* Plans one host and writes what changed.  Returns the number of rows. */
@@ -211,7 +222,7 @@ do_host(struct onc *onc, struct onc_host *h, long long int now,
     unsigned int rows;
 
     onc_host_set_clean(h);
-    if (host_is_empty(h)) {
+    if (onc_host_is_empty(h)) {
         onc_host_destroy(onc, h);
         return 0;
     }
@@ -242,7 +253,14 @@ do_hosts(struct onc *onc, long long int now, uint64_t until_us)
         struct onc_host *h = CONTAINER_OF(ovs_list_front(&onc->dirty),
                                           struct onc_host, dirty_node);
 
-        if (rows >= (onc->alone ? 1 : ONC_LOOP_ROWS) || cpu_us() > until_us) {
+        if (h->n_pending) {
+            /* There is more to know.  It comes back when that is known. */
+            onc_host_set_clean(h);
+            onc_host_dirty(onc, h, false);
+            continue;
+        }
+        if (rows >= (onc->alone ? 1 : ONC_LOOP_ROWS)
+            || onc_cpu_us() > until_us) {
             onc->stats.deferred += ovs_list_size(&onc->dirty);
             break;
         }
@@ -274,7 +292,7 @@ find_due(struct onc *onc, long long int now)
 }
 
 static void
-plan_and_write(struct onc *onc, long long int now)
+plan_and_write(struct onc *onc, long long int now, uint64_t until_us)
 {
     unsigned int rows;
 
@@ -289,7 +307,7 @@ plan_and_write(struct onc *onc, long long int now)
     ovsdb_idl_txn_add_comment(onc->txn, "ovs-ext-controller");
 
     aff_learner_solve(&onc->learner);
-    rows = do_hosts(onc, now, cpu_us() + ONC_LOOP_PLAN_US);
+    rows = do_hosts(onc, now, until_us);
     rows += onc_save_weights(onc, now);
     if (!onc->rbac_done) {
         onc->rbac_done = true;
@@ -309,12 +327,15 @@ plan_and_write(struct onc *onc, long long int now)
 }
 
 static void
-count_loop(struct onc *onc, uint64_t us)
+count_loop(struct onc *onc, uint64_t receive_us, uint64_t own_us)
 {
     struct onc_stats *s = &onc->stats;
+    uint64_t us = receive_us + own_us;
 
     s->cpu_us[s->loops++ % ONC_N_SAMPLES] = MIN(us, UINT32_MAX);
     s->cpu_max_us = MAX(s->cpu_max_us, us);
+    s->receive_max_us = MAX(s->receive_max_us, receive_us);
+    s->own_max_us = MAX(s->own_max_us, own_us);
     s->cpu_total_us += us;
 }
 
@@ -330,45 +351,77 @@ receive(struct onc *onc, uint64_t until_us)
         if (seqno == ovsdb_idl_get_seqno(onc->idl)) {
             return false;
         }
-        onc->busy = true;
-        if (cpu_us() > until_us) {
+        onc->received = true;
+        if (onc_cpu_us() > until_us) {
             break;
         }
     }
     return true;
 }
 
+/* Takes in what was received and acts on it, within the bounds of a loop. */
+static void
+work(struct onc *onc, long long int now, uint64_t start_us)
+{
+    if (onc->received) {
+        onc->busy = true;
+        if (!onc_is_intake_begun(onc)) {
+            onc_config_sync(onc);
+            onc_sync_networks(onc);
+        }
+        onc->received = !onc_intake(onc, start_us + ONC_LOOP_DIGEST_US);
+        if (onc->received) {
+            update_role(onc, now);
+            return;
+        }
+    }
+    if (onc_has_fresh(onc)) {
+        onc->busy = true;
+        onc_digest(onc, start_us + ONC_LOOP_DIGEST_US);
+    }
+    update_role(onc, now);
+    if (onc->active && !onc->txn) {
+        plan_and_write(onc, now, start_us + ONC_LOOP_PLAN_US);
+    }
+}
+
 void
 onc_run(struct onc *onc)
 {
     long long int now = time_msec();
-    uint64_t start;
-    bool more;
+    uint64_t start, received;
+    bool more = true;
 
     if (now < onc->next_loop) {
         return;
     }
-    start = cpu_us();
+    start = onc_cpu_us();
     onc->busy = false;
-    more = receive(onc, start + ONC_LOOP_RECEIVE_US);
+    if (!onc->received) {
+        more = receive(onc, start + ONC_LOOP_RECEIVE_US);
+    }
+    received = onc_cpu_us();
     db_conn_watch_run(&onc->watch, onc->idl, now);
     run_txn(onc, now);
-    onc_sync(onc);
-    update_role(onc, now);
-    if (onc->active && !onc->txn) {
-        plan_and_write(onc, now);
+    if (received - start < ONC_LOOP_DIGEST_US) {
+        work(onc, now, start);
+    } else {
+        /* One message took long.  The rest of the loop is for the next. */
+        onc->busy = true;
+        update_role(onc, now);
     }
     if (onc->busy) {
         /* What comes meanwhile waits: it is cheaper by the dozen. */
+        more |= onc->received || onc_has_fresh(onc);
         onc->next_loop = more ? now : now + ONC_LOOP_MS;
-        count_loop(onc, cpu_us() - start);
+        count_loop(onc, received - start, onc_cpu_us() - received);
     }
 }
 
 void
 onc_wait(struct onc *onc)
 {
-    if (onc->busy) {
+    if (onc->busy || onc->received) {
         poll_timer_wait_until(onc->next_loop);
         return;
     }
@@ -386,14 +439,79 @@ onc_wait(struct onc *onc)
     }
 }
 
+/* Has what was learned put into a transaction of its own, if it is new. */
+static void
+save_now(struct onc *onc, long long int now)
+{
+    unsigned int rows;
+
+    onc->txn = ovsdb_idl_txn_create(onc->idl);
+    onc->txn_has_weights = false;
+    ovsdb_idl_txn_add_comment(onc->txn, "ovs-ext-controller ends");
+    onc->save_at = now;
+    rows = onc_save_weights(onc, now);
+    if (rows) {
+        onc->txn_rows = rows;
+        run_txn(onc, now);
+    } else {
+        /* There is no row for it. */
+        ovsdb_idl_txn_abort(onc->txn);
+        ovsdb_idl_txn_destroy(onc->txn);
+        onc->txn = NULL;
+        onc->saved_reports = onc->learner.n_reports;
+    }
+}
+
+bool
+onc_finish(struct onc *onc)
+{
+    long long int now = time_msec();
+
+    if (!onc->finish_by) {
+        onc->finish_by = now + ONC_FINISH_MS;
+    }
+    ovsdb_idl_run(onc->idl);
+    run_txn(onc, now);
+    update_role(onc, now);
+    if (!onc->txn && onc->active
+        && onc->learner.n_reports != onc->saved_reports) {
+        save_now(onc, now);
+    }
+    if (!onc->txn && (!onc->active
+                      || onc->learner.n_reports == onc->saved_reports)) {
+        return true;
+    }
+    if (now < onc->finish_by) {
+        return false;
+    }
+    if (onc->learner.n_reports != onc->saved_reports
+        || (onc->txn && onc->txn_has_weights)) {
+        VLOG_WARN("ends without having saved what it learned: the database "
+                  "has not answered for %d ms", ONC_FINISH_MS);
+    }
+    return true;
+}
+
+void
+onc_finish_wait(struct onc *onc)
+{
+    ovsdb_idl_wait(onc->idl);
+    if (onc->txn) {
+        ovsdb_idl_txn_wait(onc->txn);
+    }
+    poll_timer_wait_until(MIN(onc->finish_by, time_msec() + 10));
+}
+
 void
 onc_get_memory_usage(const struct onc *onc, struct simap *usage)
 {
     struct shash_node *node;
-    size_t resources = 0, profiles = 0;
+    size_t resources = 0, profiles = 0, pending = 0;
 
     SHASH_FOR_EACH (node, &onc->hosts) {
         const struct onc_host *h = node->data;
+
+        pending += h->n_pending;
 
         resources += aff_host_n_resources(h->aff);
         profiles += aff_host_n_profiles(h->aff);
@@ -401,5 +519,6 @@ onc_get_memory_usage(const struct onc *onc, struct simap *usage)
     simap_increase(usage, "hosts", shash_count(&onc->hosts));
     simap_increase(usage, "resources", resources);
     simap_increase(usage, "profiles", profiles);
+    simap_increase(usage, "pending-rows", pending);
     ovsdb_idl_get_memory_usage(onc->idl, usage);
 }

@@ -23,11 +23,15 @@
  * only hosts with a changed row (or with something that falls due) are planned
  * again, and only rows that turn out different are written, in one
  * transaction.  At most one transaction is in flight; if it fails, the hosts
- * concerned are planned again.  A loop writes at most ONC_LOOP_ROWS rows and
- * a few, and spends about ONC_LOOP_RECEIVE_US of CPU time on receiving and
- * ONC_LOOP_PLAN_US on planning; what is left waits for the next loop, hosts
- * that lost a resource go first.  (The first contents of a large database come
- * as one message, which takes its time.)
+ * concerned are planned again.
+ *
+ * A loop is bounded: it writes at most ONC_LOOP_ROWS rows and a few, and turns
+ * to its end when it has used as much CPU time as said below.  What is left
+ * waits for the next one.  Rows that changed are taken in by host, those with
+ * few rows first as a rule; a host is planned when all of its rows have been
+ * taken in, those that lost a resource first.  What cannot be bounded is how
+ * long Open vSwitch's client library takes for one message: the first contents
+ * of a database, of 1,000 large hosts say, are one.
  *
  * Of several controllers, the one with the OVSDB lock is active; the others
  * follow the database and take over when it is gone.  All that a successor
@@ -46,8 +50,12 @@ struct simap;
 
 #define ONC_LOOP_MS 100
 #define ONC_LOOP_ROWS 1000
-#define ONC_LOOP_RECEIVE_US 35000
-#define ONC_LOOP_PLAN_US 35000
+
+/* CPU time of a loop, in microseconds since it began, when it stops to
+ * receive, to take in and to plan. */
+#define ONC_LOOP_RECEIVE_US 30000
+#define ONC_LOOP_DIGEST_US 50000
+#define ONC_LOOP_PLAN_US 75000
 
 /* 'remote' is as for ovsdb_idl_create().  Registers the unixctl commands
  * "controller/...". */
@@ -57,6 +65,13 @@ void onc_destroy(struct onc *);
 /* Never blocks. */
 void onc_run(struct onc *);
 void onc_wait(struct onc *);
+
+/* To be called in the place of onc_run() and onc_wait() before an orderly end,
+ * until it returns true: writes what was learned since it was written last.
+ * Takes ONC_FINISH_MS at most. */
+#define ONC_FINISH_MS 2000
+bool onc_finish(struct onc *);
+void onc_finish_wait(struct onc *);
 
 /* For the command "memory/show". */
 void onc_get_memory_usage(const struct onc *, struct simap *);

@@ -7,6 +7,8 @@
 
 #include <getopt.h>
 #include <limits.h>
+#include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,6 +16,7 @@
 #include "daemon.h"
 #include "dirs.h"
 #include "fatal-signal.h"
+#include "latch.h"
 #include "memory.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
@@ -29,7 +32,11 @@
 
 VLOG_DEFINE_THIS_MODULE(ovs_ext_controller);
 
+/* Set by SIGTERM and SIGINT. */
+static struct latch end;
+
 static unixctl_cb_func exit_cb;
+static void catch_signals(void);
 static char *parse_options(int argc, char *argv[], char **unixctl_path);
 OVS_NO_RETURN static void usage(void);
 
@@ -42,6 +49,12 @@ main(int argc, char *argv[])
     struct onc *onc;
     char *remote;
     int retval;
+
+    /* A message of a large database becomes millions of small blocks, which
+     * are freed between others that stay.  The lists in which glibc keeps such
+     * blocks are then gone through again and again: without them, the first
+     * contents are received in half of the time. */
+    mallopt(M_MXFAST, 0);
 
     set_program_name(argv[0]);
     ovs_cmdl_proctitle_init(argc, argv);
@@ -56,8 +69,9 @@ main(int argc, char *argv[])
     unixctl_command_register("exit", "", 0, 0, exit_cb, &exiting);
     onc = onc_create(remote);
     daemonize_complete();
+    catch_signals();
 
-    while (!exiting) {
+    while (!exiting && !latch_is_set(&end)) {
         memory_run();
         if (memory_should_report()) {
             struct simap usage = SIMAP_INITIALIZER(&usage);
@@ -72,9 +86,14 @@ main(int argc, char *argv[])
         memory_wait();
         onc_wait(onc);
         unixctl_server_wait(unixctl);
+        latch_wait(&end);
         if (exiting) {
             poll_immediate_wake();
         }
+        poll_block();
+    }
+    while (!onc_finish(onc)) {
+        onc_finish_wait(onc);
         poll_block();
     }
     onc_destroy(onc);
@@ -83,6 +102,23 @@ main(int argc, char *argv[])
     free(remote);
     ovsrcu_exit();
     return 0;
+}
+
+static void
+end_handler(int sig_nr)
+{
+    latch_set(&end);            /* A write(2). */
+    signal(sig_nr, SIG_DFL);    /* The second one is for those in a hurry. */
+}
+
+/* Has SIGTERM and SIGINT end the daemon as the command "exit" does.  Of a
+ * daemon that is monitored this is for the child only. */
+static void
+catch_signals(void)
+{
+    latch_init(&end);
+    signal(SIGTERM, end_handler);
+    signal(SIGINT, end_handler);
 }
 
 /* Returns the remote. */

@@ -72,7 +72,16 @@ set_host_conditions(struct ovsdb_idl *idl, const char *host)
     ONLY(traffic_profile, host);
     ONLY(affinity, host);
     ONLY(affinity_report, host);
+    ONLY(migration_hint, host);
 #undef ONLY
+
+    /* No policy, until db_policy_follow(), and no service, until
+     * db_fleet_follow(). */
+    ovsdb_idl_condition_init(&cond);
+    ovsext_steering_policy_set_condition(idl, &cond);
+    ovsext_service_set_condition(idl, &cond);
+    ovsext_backend_set_condition(idl, &cond);
+    ovsdb_idl_condition_destroy(&cond);
 }
 
 struct ovsdb_idl *
@@ -84,10 +93,18 @@ db_conn_open_host(const char *remote, const char *host)
     /* The tables that a host writes are no news to it. */
     add_table(idl, &ovsext_table_affinity, true);
     add_table(idl, &ovsext_table_host, true);
+    add_table(idl, &ovsext_table_steering_policy, true);
+    add_table(idl, &ovsext_table_service, true);
+    add_table(idl, &ovsext_table_backend, true);
+    add_table(idl, &ovsext_table_migration_hint, false);
     add_table(idl, &ovsext_table_resource, false);
     add_table(idl, &ovsext_table_resource_metrics, false);
     add_table(idl, &ovsext_table_traffic_profile, false);
     add_table(idl, &ovsext_table_affinity_report, false);
+    ovsdb_idl_omit_alert(idl, &ovsext_host_col_hostname);
+    ovsdb_idl_omit_alert(idl, &ovsext_host_col_version);
+    ovsdb_idl_omit_alert(idl, &ovsext_host_col_applied_generation);
+    ovsdb_idl_omit_alert(idl, &ovsext_host_col_gossip_state);
 
     set_host_conditions(idl, host);
     ovsdb_idl_set_write_changed_only_all(idl, true);
@@ -116,6 +133,10 @@ db_conn_open_controller(const char *remote)
     add_table(idl, &ovsext_table_rbac_permission, true);
     ovsdb_idl_omit(idl, &ovsext_ext_global_col_connections);
     ovsdb_idl_omit(idl, &ovsext_ext_global_col_ssl);
+    ovsdb_idl_omit(idl, &ovsext_host_col_encap_ip);
+    ovsdb_idl_omit(idl, &ovsext_host_col_gossip);
+    ovsdb_idl_omit(idl, &ovsext_host_col_gossip_state);
+    ovsdb_idl_omit(idl, &ovsext_host_col_drain);
 
     ovsdb_idl_set_write_changed_only_all(idl, true);
     ovsdb_idl_set_leader_only(idl, true);
@@ -170,6 +191,26 @@ bool
 db_conn_is_ready(const struct ovsdb_idl *idl)
 {
     return ovsdb_idl_has_ever_connected(idl) && ovsdb_idl_is_connected(idl);
+}
+
+bool
+db_conn_is_current(struct ovsdb_idl *idl)
+{
+    struct ovsdb_idl_txn *txn;
+    enum ovsdb_idl_txn_status status;
+
+    if (!db_conn_is_ready(idl)) {
+        return false;
+    }
+
+    /* The IDL does not tell what stage its connection is at, and its flag of
+     * the lock is that of the last connection for a while, or that of a server
+     * that it will turn away from.  It does tell by what becomes of a
+     * transaction, and one without operations never leaves the process. */
+    txn = ovsdb_idl_txn_create(idl);
+    status = ovsdb_idl_txn_commit(txn);
+    ovsdb_idl_txn_destroy(txn);
+    return status == TXN_UNCHANGED;
 }
 
 const struct ovsext_resource_metrics *

@@ -40,7 +40,7 @@ char *db_conn_check_remote(const char *remote);
 struct ovsdb_idl *db_conn_open_host(const char *remote, const char *host);
 
 /* Opens a connection for a controller, which asks for DB_CONTROLLER_LOCK: it
- * is active while ovsdb_idl_has_lock() says so, and a transaction of one that
+ * is active while db_conn_is_current() says so, and a transaction of one that
  * has lost it is refused by the server.  Of a cluster, it talks to the
  * leader. */
 struct ovsdb_idl *db_conn_open_controller(const char *remote);
@@ -71,6 +71,13 @@ void db_conn_watch_wait(const struct db_conn_watch *);
 /* True if 'idl' is connected now and has received the database's contents at
  * least once: time to write. */
 bool db_conn_is_ready(const struct ovsdb_idl *idl);
+
+/* True if, moreover, the contents have arrived on the connection that stands
+ * now, from a server that will do (the leader of a cluster, where it has to
+ * be), and the lock, if one was asked for, was granted there: as of the latest
+ * ovsdb_idl_run(), after which it is to be called, with no transaction being
+ * composed. */
+bool db_conn_is_current(struct ovsdb_idl *idl);
 
 /* The metrics of a resource, or NULL if it has none.  Metrics that claim to be
  * another host's count as none: a host can refer to them, but not write

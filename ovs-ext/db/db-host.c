@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
+#include "ovs-ext/db/db-affinity.h"
 #include "ovs-ext/db/db-conn.h"
-#include "ovs-ext/db/db-delta.h"
+#include "ovs-ext/db/db-host-impl.h"
 #include "ovs-ext/db/ovs-ext-idl.h"
 #include "ovsdb-idl.h"
 #include "smap.h"
@@ -33,27 +33,8 @@ VLOG_DEFINE_THIS_MODULE(db_host);
 /* What a real column takes: JSON has no infinity. */
 #define MAX_REAL 1e18
 
-struct db_host {
-    char *host;
-    struct shash gates;         /* struct db_gate by key of row. */
-    struct ovsdb_idl_txn *txn;  /* In flight, or null. */
-    size_t txn_rows;
-    long long int retry_at;
-    struct db_host_stats stats;
-};
-
-/* One run. */
-struct sync {
-    struct db_host *dh;
-    struct ovsdb_idl *idl;
-    const struct db_host_input *in;
-    long long int now;
-    struct ovsdb_idl_txn *txn;  /* Null as long as there is nothing to do. */
-    size_t n_rows;
-};
-
-static struct ovsdb_idl_txn *
-sync_txn(struct sync *s)
+struct ovsdb_idl_txn *
+db_sync_txn(struct db_sync *s)
 {
     if (!s->txn) {
         s->txn = ovsdb_idl_txn_create(s->idl);
@@ -62,10 +43,8 @@ sync_txn(struct sync *s)
     return s->txn;
 }
 
-/* Whether 'change' of the row with 'key' is to be written.  If so, there is a
- * transaction to write it in. */
-static bool
-due(struct sync *s, const char *key, enum db_change change)
+bool
+db_sync_due(struct db_sync *s, const char *key, enum db_change change)
 {
     struct db_gate *gate = shash_find_data(&s->dh->gates, key);
 
@@ -80,15 +59,15 @@ due(struct sync *s, const char *key, enum db_change change)
     if (!db_gate_pass(gate, change, s->now)) {
         return false;
     }
-    sync_txn(s);
+    db_sync_txn(s);
     return true;
 }
 
-static void
-forget(struct sync *s, const char *key)
+void
+db_sync_forget(struct db_sync *s, const char *key)
 {
     free(shash_find_and_delete(&s->dh->gates, key));
-    sync_txn(s);
+    db_sync_txn(s);
 }
 
 static char *
@@ -99,34 +78,29 @@ traffic_key(char table, const char *network, const char *class)
 
 /* Host. */
 
-static void
-sync_host(struct sync *s)
+static const struct ovsext_host *
+sync_host(struct db_sync *s)
 {
     const struct db_host_input *in = s->in;
-    const struct ovsext_host *row;
-
-    OVSEXT_HOST_FOR_EACH (row, s->idl) {
-        if (!strcmp(row->name, s->dh->host)) {
-            break;
-        }
-    }
+    const struct ovsext_host *row = db_host_row(s->idl, s->dh->host);
 
     int64_t applied = (in->applied_generation >= 0 ? in->applied_generation
                        : row ? row->applied_generation : 0);
     if (row && !strcmp(row->hostname, in->hostname)
         && !strcmp(row->version, in->version)
         && row->applied_generation == applied) {
-        return;
+        return row;
     }
     if (!row) {
-        row = ovsext_host_insert(sync_txn(s));
+        row = ovsext_host_insert(db_sync_txn(s));
         ovsext_host_set_name(row, s->dh->host);
     } else {
-        sync_txn(s);
+        db_sync_txn(s);
     }
     ovsext_host_set_hostname(row, in->hostname);
     ovsext_host_set_version(row, in->version);
     ovsext_host_set_applied_generation(row, applied);
+    return row;
 }
 
 /* Resource, Resource_Metrics. */
@@ -187,7 +161,7 @@ resource_change(const struct hrm_resource *r,
 }
 
 static void
-write_metrics(struct sync *s, const struct hrm_resource *r,
+write_metrics(struct db_sync *s, const struct hrm_resource *r,
               const struct ovsext_resource *row)
 {
     const struct ovsext_resource_metrics *m = db_resource_metrics(row);
@@ -211,7 +185,7 @@ write_metrics(struct sync *s, const struct hrm_resource *r,
 }
 
 static void
-write_resource(struct sync *s, const struct hrm_resource *r,
+write_resource(struct db_sync *s, const struct hrm_resource *r,
                const struct ovsext_resource *row, const struct smap *attrs)
 {
     ovsext_resource_set_state(row, hrm_state_to_string(r->state));
@@ -223,17 +197,17 @@ write_resource(struct sync *s, const struct hrm_resource *r,
 }
 
 static void
-delete_resource(struct sync *s, const struct ovsext_resource *row)
+delete_resource(struct db_sync *s, const struct ovsext_resource *row)
 {
     char *key = xasprintf("R%s", row->name);
 
-    forget(s, key);
+    db_sync_forget(s, key);
     free(key);
     ovsext_resource_delete(row);
 }
 
 static void
-sync_resource(struct sync *s, const struct hrm_resource *r,
+sync_resource(struct db_sync *s, const struct hrm_resource *r,
               const struct ovsext_resource *row)
 {
     const char *kind = hrm_kind_to_string(r->kind);
@@ -245,7 +219,8 @@ sync_resource(struct sync *s, const struct hrm_resource *r,
     }
     attrs_to_smap(r, &attrs);
     char *key = xasprintf("R%s", r->name);
-    if (due(s, key, row ? resource_change(r, row, &attrs) : DB_STATE)) {
+    if (db_sync_due(s, key,
+                    row ? resource_change(r, row, &attrs) : DB_STATE)) {
         if (!row) {
             row = ovsext_resource_insert(s->txn);
             ovsext_resource_set_host(row, s->dh->host);
@@ -259,7 +234,7 @@ sync_resource(struct sync *s, const struct hrm_resource *r,
 }
 
 static void
-sync_resources(struct sync *s)
+sync_resources(struct db_sync *s)
 {
     struct sset seen = SSET_INITIALIZER(&seen);
     struct shash rows = SHASH_INITIALIZER(&rows);
@@ -352,10 +327,10 @@ write_profile(const struct tp_profile *p,
 }
 
 static void
-sync_profile(struct sync *s, const struct tp_profile *p, const char *key,
+sync_profile(struct db_sync *s, const struct tp_profile *p, const char *key,
              const struct ovsext_traffic_profile *row)
 {
-    if (due(s, key, row ? profile_change(p, row) : DB_STATE)) {
+    if (db_sync_due(s, key, row ? profile_change(p, row) : DB_STATE)) {
         if (!row) {
             row = ovsext_traffic_profile_insert(s->txn);
             ovsext_traffic_profile_set_host(row, s->dh->host);
@@ -368,7 +343,7 @@ sync_profile(struct sync *s, const struct tp_profile *p, const char *key,
 }
 
 static void
-sync_profiles(struct sync *s)
+sync_profiles(struct db_sync *s)
 {
     struct sset seen = SSET_INITIALIZER(&seen);
     struct shash rows = SHASH_INITIALIZER(&rows);
@@ -395,7 +370,7 @@ sync_profiles(struct sync *s)
         free(key);
     }
     SHASH_FOR_EACH (node, &rows) {
-        forget(s, node->name);
+        db_sync_forget(s, node->name);
         ovsext_traffic_profile_delete(node->data);
     }
     shash_destroy(&rows);
@@ -421,10 +396,10 @@ report_change(const struct db_report *r,
 }
 
 static void
-sync_report(struct sync *s, const struct db_report *r, const char *key,
+sync_report(struct db_sync *s, const struct db_report *r, const char *key,
             const struct ovsext_affinity_report *row)
 {
-    if (due(s, key, row ? report_change(r, row) : DB_STATE)) {
+    if (db_sync_due(s, key, row ? report_change(r, row) : DB_STATE)) {
         if (!row) {
             row = ovsext_affinity_report_insert(s->txn);
             ovsext_affinity_report_set_host(row, s->dh->host);
@@ -443,7 +418,7 @@ sync_report(struct sync *s, const struct db_report *r, const char *key,
 }
 
 static void
-sync_reports(struct sync *s)
+sync_reports(struct db_sync *s)
 {
     struct sset seen = SSET_INITIALIZER(&seen);
     struct shash rows = SHASH_INITIALIZER(&rows);
@@ -470,7 +445,7 @@ sync_reports(struct sync *s)
         free(key);
     }
     SHASH_FOR_EACH (node, &rows) {
-        forget(s, node->name);
+        db_sync_forget(s, node->name);
         ovsext_affinity_report_delete(node->data);
     }
     shash_destroy(&rows);
@@ -487,6 +462,7 @@ db_host_create(const char *host)
     dh->host = xstrdup(host);
     shash_init(&dh->gates);
     dh->retry_at = LLONG_MIN;
+    dh->session_retry_at = LLONG_MIN;
     return dh;
 }
 
@@ -536,7 +512,11 @@ finish_txn(struct db_host *dh, long long int now)
         VLOG_WARN_RL(&rl, "database refuses what host \"%s\" writes: %s",
                      dh->host, ovsdb_idl_txn_get_error(dh->txn));
         dh->stats.errors++;
-        dh->retry_at = now + DB_HOST_RETRY;
+        if (dh->txn_session) {
+            dh->session_retry_at = now + DB_HOST_SESSION_RETRY;
+        } else {
+            dh->retry_at = now + DB_HOST_RETRY;
+        }
         shash_clear_free_data(&dh->gates);
         break;
     }
@@ -551,13 +531,17 @@ void
 db_host_run(struct db_host *dh, struct ovsdb_idl *idl,
             const struct db_host_input *in, long long int now)
 {
-    struct sync s = { .dh = dh, .idl = idl, .in = in, .now = now };
+    struct db_sync s = { .dh = dh, .idl = idl, .in = in, .now = now };
+    const struct ovsext_host *row;
 
     if (!finish_txn(dh, now) || !db_conn_is_ready(idl)
         || now < dh->retry_at) {
         return;
     }
-    sync_host(&s);
+    row = sync_host(&s);
+    if (in->session) {
+        db_sync_session(&s, row);
+    }
     if (in->resources) {
         sync_resources(&s);
     }
@@ -570,6 +554,7 @@ db_host_run(struct db_host *dh, struct ovsdb_idl *idl,
     if (s.txn) {
         dh->txn = s.txn;
         dh->txn_rows = s.n_rows;
+        dh->txn_session = s.session;
         finish_txn(dh, now);
     }
 }

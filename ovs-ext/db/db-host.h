@@ -13,17 +13,26 @@
  * All that is due goes into one transaction, and the next waits for it.
  *
  *     Row                        Goes out at once
- *     Host                       any change
+ *     Host                       any change but of gossip_state
  *     Resource, Resource_Metrics new, gone, state
  *     Traffic_Profile            new, gone
  *     Affinity_Report            new, gone, resource, generation
+ *     Migration_Hint             -
+ *
+ * Hints, of which many come and go at once, count as one row: changes of any
+ * of them, new ones as well, go out together, once in DB_DELTA_INTERVAL.  The
+ * expiry in the database is later than that of the hint, by DB_DELTA_SLOW, so
+ * that a hint that is given again and again need not be written each time.
  *
  * The writer compares with the rows as the server has them.  So a server that
  * was restarted or restored, or a transaction that was lost, needs no special
  * care, and a host with nothing new writes nothing.
  *
  * A transaction that the server refuses, such as one that access control
- * forbids, is logged and tried again after DB_HOST_RETRY.
+ * forbids, is logged and tried again after DB_HOST_RETRY.  If it had to do
+ * with services, the rest of it is tried at once, and that part after
+ * DB_HOST_SESSION_RETRY: a controller of an older release allows hosts no
+ * more than that release wrote.
  *
  * Thread safety: a writer belongs to the thread that owns the connection. */
 
@@ -35,8 +44,10 @@
 #include "ovs-ext/profile/tp.h"
 
 struct ovsdb_idl;
+struct smap;
 
 #define DB_HOST_RETRY 5000      /* ms */
+#define DB_HOST_SESSION_RETRY 60000
 
 /* How traffic of a profile fares at the resource that takes it. */
 struct db_report {
@@ -47,6 +58,27 @@ struct db_report {
     double loss;                /* Share of packets, 0 to 1. */
     double throughput;          /* Bits/s that came through, 0 if unknown. */
     int64_t generation;         /* Of the instruction that was followed. */
+};
+
+/* That a backend is about to move to another host. */
+struct db_hint {
+    char backend[64];
+    char target[64];            /* Name of the host. */
+    double probability;         /* 0...1 */
+    long long int expiry;       /* ms since 1970. */
+};
+
+/* Hints that a host writes, at most. */
+#define DB_MAX_HINTS 64
+
+/* What there is to know of a host's part in services.  Null members, like null
+ * arrays below, are for what is not known. */
+struct db_host_session {
+    const char *encap_ip;       /* Empty if it has none. */
+    const char *gossip;         /* "ADDRESS:PORT", or empty. */
+    const struct smap *gossip_state;    /* What it sees of others. */
+    const struct db_hint *hints;        /* The most likely ones first. */
+    size_t n_hints;
 };
 
 /* What there is to know of a host.  A null array is for what is not known yet:
@@ -63,6 +95,7 @@ struct db_host_input {
     size_t n_profiles;
     const struct db_report *reports;
     size_t n_reports;
+    const struct db_host_session *session;
 };
 
 struct db_host_stats {

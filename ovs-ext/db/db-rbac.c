@@ -20,7 +20,8 @@ struct permission {
 
 static const struct permission host_permissions[] = {
     { "Host", "name",
-      { "hostname", "version", "applied_generation", "external_ids" } },
+      { "hostname", "version", "applied_generation", "external_ids",
+        "encap_ip", "gossip", "gossip_state" } },
     { "Resource", "host",
       { "state", "numa", "capacity", "unit", "attributes", "metrics" } },
     { "Resource_Metrics", "host",
@@ -31,6 +32,7 @@ static const struct permission host_permissions[] = {
         "destinations" } },
     { "Affinity_Report", "host",
       { "resource", "latency_us", "loss", "throughput", "generation" } },
+    { "Migration_Hint", "host", { "target", "probability", "expiry" } },
 };
 #define N_PERMISSIONS ARRAY_SIZE(host_permissions)
 
