@@ -16,9 +16,15 @@ datapath_hooks_libexthooks_a_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
 datapath_hooks_libexthooks_a_SOURCES = \
 	datapath-hooks/ext-agent.c \
 	datapath-hooks/ext-agent.h \
+	datapath-hooks/ext-config.c \
+	datapath-hooks/ext-config.h \
+	datapath-hooks/ext-chain.c \
+	datapath-hooks/ext-chain.h \
 	datapath-hooks/ext-hooks.c \
 	datapath-hooks/ext-hooks.h \
+	datapath-hooks/ext-ufid.h \
 	datapath-hooks/ext-vswitchd.c \
+	datapath-hooks/steering/steer-act.c \
 	datapath-hooks/steering/steer-agent.c \
 	datapath-hooks/steering/steer-agent.h \
 	datapath-hooks/steering/steer-config.c \
@@ -36,6 +42,7 @@ datapath_hooks_libexthooks_a_SOURCES = \
 	datapath-hooks/steering/steer-pmd.c \
 	datapath-hooks/steering/steer-rxq.c \
 	datapath-hooks/steering/steer-show.c \
+	datapath-hooks/steering/steer-source.c \
 	datapath-hooks/steering/steer-warm.c \
 	datapath-hooks/steering/steer-warm.h \
 	datapath-hooks/steering/steer.c \
@@ -44,6 +51,7 @@ datapath_hooks_libexthooks_a_SOURCES = \
 include datapath-hooks/monitor/automake.mk
 include datapath-hooks/profile/automake.mk
 include datapath-hooks/offload/automake.mk
+include datapath-hooks/session/automake.mk
 include datapath-hooks/affinity/automake.mk
 
 sbin_PROGRAMS += datapath-hooks/ovs-vswitchd-ext

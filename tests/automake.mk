@@ -23,7 +23,13 @@ TESTSUITE_AT = \
 	tests/offload.at \
 	tests/onc.at \
 	tests/affinity.at \
-	tests/session.at
+	tests/affinity-nic.at \
+	tests/session.at \
+	tests/session-agent.at \
+	tests/session-dp.at \
+	tests/system-macros.at \
+	tests/system.at \
+	tests/session-fleet.at
 
 EXTRA_DIST += \
 	tests/test-util.h \
@@ -36,6 +42,7 @@ EXTRA_DIST += \
 
 # Unit test programs, run by tests/unit.at.  Pure code needs no daemon.
 check_PROGRAMS += \
+	tests/count-profile \
 	tests/count-steering \
 	tests/fuzz-policy \
 	tests/test-forecast \
@@ -52,13 +59,18 @@ tests_fuzz_policy_SOURCES = \
 	tests/fuzz-util.c \
 	tests/fuzz-util.h
 tests_fuzz_policy_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
-tests_test_offload_SOURCES = tests/test-offload.c tests/test-steering-util.h
+tests_test_offload_SOURCES = \
+	tests/test-offload.c \
+	tests/test-offload-world.c \
+	tests/test-offload-world.h
 tests_test_offload_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_monitor_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
 tests_test_monitor_SOURCES = \
 	datapath-hooks/monitor/monitor-pci.c \
 	tests/test-monitor.c \
-	tests/test-steering-util.h
+	tests/test-monitor.h \
+	tests/test-monitor-pci.c \
+	tests/test-monitor-rates.c
 tests_test_monitor_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_forecast_SOURCES = tests/test-forecast.c tests/test-forecast.h
 tests_test_forecast_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
@@ -92,11 +104,23 @@ STEER_MOVES_SOURCES = \
 	datapath-hooks/steering/steer-rxq.c \
 	ovs-ext/core/ext-headers.c
 tests_test_steer_moves_SOURCES = \
-	$(STEER_MOVES_SOURCES) tests/test-steer-moves.c
+	$(STEER_MOVES_SOURCES) \
+	tests/test-steer-moves.c \
+	tests/test-steer-moves-agent.c \
+	tests/test-steer-moves-agent.h \
+	tests/test-steer-moves-faults.c
 tests_test_steer_moves_LDADD = $(OVS_LIBS) $(DPDK_LIBS)
+tests_count_profile_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
+tests_count_profile_SOURCES = \
+	datapath-hooks/profile/profile-pmd.c \
+	tests/count-profile.c \
+	tests/count-util.h
+tests_count_profile_LDADD = \
+	ovs-ext/libovsext.a $(OVS_LIBS) $(DPDK_LIBS) -lm
 tests_count_steering_CPPFLAGS = $(tests_test_steer_moves_CPPFLAGS)
 tests_count_steering_LDFLAGS = $(tests_test_steer_moves_LDFLAGS)
-tests_count_steering_SOURCES = $(STEER_MOVES_SOURCES) tests/count-steering.c
+tests_count_steering_SOURCES = \
+	$(STEER_MOVES_SOURCES) tests/count-steering.c tests/count-util.h
 tests_count_steering_LDADD = $(tests_test_steer_moves_LDADD)
 tests_test_steering_SOURCES = tests/test-steering.c tests/test-steering-util.h
 tests_test_steering_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
@@ -117,6 +141,8 @@ tests_test_db_client_SOURCES = \
 	tests/test-db-client.h \
 	tests/test-db-fleet.c \
 	tests/test-db-host.c \
+	tests/test-db-services.c \
+	tests/test-db-session.c \
 	tests/test-steering-util.h
 tests_test_db_client_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 
@@ -163,13 +189,57 @@ endif
 check_PROGRAMS += tests/test-affinity
 tests_test_affinity_SOURCES = \
 	tests/test-affinity.c \
+	tests/test-affinity-change.c \
 	tests/test-affinity-learn.c \
 	tests/test-affinity.h \
 	tests/test-steering-util.h
 tests_test_affinity_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+check_PROGRAMS += tests/wall-jump.so
+tests_wall_jump_so_SOURCES = tests/wall-jump.c
+tests_wall_jump_so_CFLAGS = $(AM_CFLAGS) -fPIC -fno-sanitize=all
+tests_wall_jump_so_LDFLAGS = $(AM_LDFLAGS) -shared
+tests_wall_jump_so_LDADD = -ldl
 noinst_PROGRAMS += tests/onc-load
 tests_onc_load_SOURCES = tests/onc-load.c
 tests_onc_load_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+
+# Redirection, on a datapath of the test's own.
+check_PROGRAMS += tests/test-redirect
+REDIRECT_SOURCES = \
+	tests/test-redirect-dp.h \
+	tests/test-redirect-dp.c \
+	datapath-hooks/ext-chain.c \
+	datapath-hooks/affinity/redirect-clock.c \
+	datapath-hooks/affinity/redirect-context.c \
+	datapath-hooks/affinity/redirect-flow.c \
+	datapath-hooks/affinity/redirect-packet.c \
+	datapath-hooks/affinity/redirect-reval.c \
+	datapath-hooks/affinity/redirect.c
+tests_test_redirect_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
+tests_test_redirect_SOURCES = $(REDIRECT_SOURCES) tests/test-redirect.c
+tests_test_redirect_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) $(DPDK_LIBS) -lm
+
+# What it costs a packet in the real datapath: the daemon but for its main().
+check_PROGRAMS += tests/count-redirect
+tests_count_redirect_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
+tests_count_redirect_SOURCES = tests/count-redirect.c tests/count-util.h
+tests_count_redirect_LDFLAGS = $(datapath_hooks_ovs_vswitchd_ext_LDFLAGS)
+tests_count_redirect_DEPENDENCIES = \
+	$(datapath_hooks_ovs_vswitchd_ext_DEPENDENCIES)
+tests_count_redirect_LDADD = \
+	$(OVS_BUILDDIR)/vswitchd/bridge.o \
+	$(OVS_BUILDDIR)/vswitchd/system-stats.o \
+	datapath-hooks/libexthooks.a \
+	ovs-ext/libovsext.a \
+	$(OVS_LIBADD) \
+	$(DPDK_LIBS)
+
+check_PROGRAMS += tests/count-session
+tests_count_session_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
+tests_count_session_SOURCES = tests/count-session.c tests/count-util.h
+tests_count_session_LDFLAGS = $(datapath_hooks_ovs_vswitchd_ext_LDFLAGS)
+tests_count_session_DEPENDENCIES = $(tests_count_redirect_DEPENDENCIES)
+tests_count_session_LDADD = $(tests_count_redirect_LDADD)
 
 check_PROGRAMS += tests/test-affinity-host
 tests_test_affinity_host_SOURCES = tests/test-affinity-host.c
@@ -179,7 +249,8 @@ tests_test_affinity_host_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 check_PROGRAMS += \
 	tests/fuzz-gossip \
 	tests/test-gossip \
-	tests/test-gossip-seal
+	tests/test-gossip-seal \
+	tests/test-session-host
 tests_fuzz_gossip_SOURCES = \
 	tests/fuzz-gossip.c \
 	tests/fuzz-util.c \
@@ -193,6 +264,12 @@ tests_test_gossip_SOURCES = $(GOSSIP_NET) tests/test-gossip.c
 tests_test_gossip_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_gossip_seal_SOURCES = $(GOSSIP_NET) tests/test-gossip-seal.c
 tests_test_gossip_seal_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_session_host_SOURCES = \
+	datapath-hooks/session/session-proc.c \
+	datapath-hooks/session/session-proc.h \
+	tests/test-session-host.c \
+	tests/test-util.h
+tests_test_session_host_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 noinst_PROGRAMS += \
 	tests/gossip-node \
 	tests/gossip-sim \
@@ -217,8 +294,11 @@ PHC_STORE_SOURCES = \
 	datapath-hooks/session/phc-store.h
 check_PROGRAMS += \
 	tests/fuzz-phc \
+	tests/test-phc \
 	tests/test-phc-store \
-	tests/test-session
+	tests/test-sess \
+	tests/test-sess-plan \
+	tests/test-tpam
 tests_fuzz_phc_SOURCES = \
 	datapath-hooks/session/phc-check.c \
 	tests/fuzz-phc.c \
@@ -230,8 +310,24 @@ tests_test_phc_store_SOURCES = \
 	tests/test-phc-store.c \
 	tests/test-steering-util.h
 tests_test_phc_store_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
-tests_test_session_SOURCES = tests/test-session.c tests/test-steering-util.h
-tests_test_session_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_phc_SOURCES = \
+	tests/test-phc.c \
+	tests/test-phc.h \
+	tests/test-phc-header.c \
+	tests/test-phc-race.c \
+	tests/test-sess.h
+tests_test_phc_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_sess_SOURCES = tests/test-sess.c tests/test-sess.h
+tests_test_sess_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_sess_plan_SOURCES = \
+	tests/test-sess-decide.c \
+	tests/test-sess-hosts.c \
+	tests/test-sess-hosts.h \
+	tests/test-sess-plan.c \
+	tests/test-sess.h
+tests_test_sess_plan_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_tpam_SOURCES = tests/test-tpam.c
+tests_test_tpam_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 noinst_PROGRAMS += tests/bench-tpam
 tests_bench_tpam_SOURCES = tests/bench-tpam.c
 tests_bench_tpam_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
@@ -342,19 +438,43 @@ check-tsan:
 	    $(tests_test_offload_flows_LDADD) $(LIBS)
 	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp halt_on_error=1' \
 	    tests/tsan.dir/test-offload-flows stress
-	cd '$(abs_top_srcdir)' && $(CC) $(DEFS) $(AM_CPPFLAGS) \
-	    -I'$(abs_top_builddir)' $(OVS_CFLAGS) -O1 -g -fsanitize=thread \
-	    tests/test-session.c ovs-ext/session/phc*.c \
-	    ovs-ext/session/sess-*.c ovs-ext/session/tpam.c \
-	    ovs-ext/core/forecast*.c ovs-ext/core/ext-headers.c \
-	    -o '$(abs_top_builddir)/tests/tsan.dir/test-session' \
-	    $(OVS_LIBS) -lm $(LIBS)
-	for test in race-phc race-sessions; do \
+	for test in phc sess; do \
+	    case $$test in \
+	    phc) files='$(filter %.c,$(tests_test_phc_SOURCES))' ;; \
+	    sess) files='$(filter %.c,$(tests_test_sess_SOURCES))' ;; \
+	    esac; \
+	    (cd '$(abs_top_srcdir)' && $(CC) $(DEFS) $(AM_CPPFLAGS) \
+	        -I'$(abs_top_builddir)' $(OVS_CFLAGS) -O1 -g \
+	        -fsanitize=thread $$files ovs-ext/session/phc*.c \
+	        ovs-ext/session/sess-key.c ovs-ext/session/sess-owner.c \
+	        ovs-ext/session/sess-table.c ovs-ext/core/ext-headers.c \
+	        -o '$(abs_top_builddir)/tests/tsan.dir/test-'$$test \
+	        $(OVS_LIBS) -lm $(LIBS)) || exit 1; \
 	    TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp halt_on_error=1' \
-	        tests/tsan.dir/test-session $$test || exit 1; \
+	        tests/tsan.dir/test-$$test race || exit 1; \
 	done
+	cd '$(abs_top_srcdir)' && $(CC) $(tests_test_redirect_CPPFLAGS) \
+	    -I'$(abs_top_builddir)' $(OVS_CFLAGS) -O1 -g -fsanitize=thread \
+	    $(filter %.c,$(tests_test_redirect_SOURCES)) \
+	    -o '$(abs_top_builddir)/tests/tsan.dir/test-redirect' \
+	    '$(abs_top_builddir)/ovs-ext/libovsext.a' \
+	    $(OVS_LIBS) $(DPDK_LIBS) -lm $(LIBS)
+	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp halt_on_error=1' \
+	    tests/tsan.dir/test-redirect stress
 
-# Instructions per packet of the packet path, with and without steering.
-check-instructions: tests/count-steering$(EXEEXT)
-	$(SHELL) $(srcdir)/tests/count-instructions.sh tests/count-steering
+# Instructions per packet of the packet path, with and without steering, with
+# and without redirection, with and without sessions.
+check-instructions: tests/count-steering$(EXEEXT) \
+    tests/count-profile$(EXEEXT) \
+    tests/count-redirect$(EXEEXT) tests/count-session$(EXEEXT)
+	$(SHELL) $(srcdir)/tests/count-instructions.sh tests/count-steering \
+	    stock steering
+	$(SHELL) $(srcdir)/tests/count-instructions.sh tests/count-profile \
+	    stock 1000-flows 10000-flows
+	$(SHELL) $(srcdir)/tests/count-instructions.sh tests/count-redirect \
+	    stock armed redirected
+	$(SHELL) $(srcdir)/tests/count-instructions.sh tests/count-session \
+	    stock simple other local reply
+	$(SHELL) $(srcdir)/tests/count-instructions.sh tests/count-session \
+	    tunnel original known
 .PHONY: check-tsan check-instructions

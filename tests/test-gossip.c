@@ -58,6 +58,42 @@ test_join(void)
     net_destroy(net);
 }
 
+static bool
+halves_are_apart(const struct net *net OVS_UNUSED, int from, int to)
+{
+    return (from < 2) != (to < 2);
+}
+
+/* Two parts of a fleet that have found themselves do not look for more; HELLO
+ * to one of the other part makes them one. */
+static void
+test_islands(void)
+{
+    struct net *net = net_create(4);
+    struct gossip_addr addr;
+
+    net->drops = halves_are_apart;
+    net_start_all(net);
+    net_run(net, 3000);
+    addr = net_addr(3);
+    gossip_say_hello(net->nodes[2].g, &addr);
+    net_run(net, 3000);
+    for (int i = 0; i < net->n; i++) {
+        CHECK_EQ(gossip_n_alive(net->nodes[i].g), 2);
+    }
+
+    net->drops = NULL;
+    net_run(net, 20000);
+    CHECK_EQ(gossip_n_alive(net->nodes[3].g), 2);
+    addr = net_addr(1);
+    gossip_say_hello(net->nodes[3].g, &addr);
+    CHECK(net_run_until(net, net_all_alive, 3000));
+    for (int i = 0; i < net->n; i++) {
+        CHECK_EQ(gossip_n_alive(net->nodes[i].g), 4);
+    }
+    net_destroy(net);
+}
+
 /* Who dies is suspected first, then dead; all agree. */
 static void
 test_death(void)
@@ -555,6 +591,7 @@ test_rotation(void)
 
 static const struct test tests[] = {
     { "join", test_join },
+    { "islands", test_islands },
     { "death", test_death },
     { "refutation", test_refutation },
     { "suspicion", test_suspicion },

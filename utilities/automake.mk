@@ -8,9 +8,12 @@ EXTRA_DIST += \
 	utilities/ovs-ext-bench \
 	utilities/bench/__init__.py \
 	utilities/bench/affinity.py \
+	utilities/bench/capture.py \
 	utilities/bench/decide.py \
 	utilities/bench/demo.py \
 	utilities/bench/demo_affinity.py \
+	utilities/bench/demo_session.py \
+	utilities/bench/first_packet.py \
 	utilities/bench/fleet.py \
 	utilities/bench/forecast.py \
 	utilities/bench/gossip.py \
@@ -20,12 +23,22 @@ EXTRA_DIST += \
 	utilities/bench/header_cache.py \
 	utilities/bench/lab.py \
 	utilities/bench/migration_predict.py \
+	utilities/bench/net.py \
+	utilities/bench/netns.py \
 	utilities/bench/onc.py \
 	utilities/bench/offload.py \
 	utilities/bench/order.py \
 	utilities/bench/overhead.py \
 	utilities/bench/plot.py \
 	utilities/bench/policy.py \
+	utilities/bench/probe.py \
+	utilities/bench/session.py \
+	utilities/bench/session_clients.py \
+	utilities/bench/session_cost.py \
+	utilities/bench/session_dut.py \
+	utilities/bench/session_events.py \
+	utilities/bench/session_lab.py \
+	utilities/bench/session_traffic.py \
 	utilities/bench/sim.py \
 	utilities/bench/sketch.py \
 	utilities/bench/steering.py \
@@ -33,6 +46,7 @@ EXTRA_DIST += \
 
 bin_PROGRAMS += utilities/ovs-ext-train
 utilities_ovs_ext_train_SOURCES = \
+	utilities/option.h \
 	utilities/ovs-ext-train.c \
 	utilities/ovs-ext-train.h \
 	utilities/ovs-ext-train-es.c \
@@ -53,7 +67,8 @@ utilities_ovs_ext_ctl_SOURCES = \
 	utilities/ovs-ext-ctl.h \
 	utilities/ovs-ext-ctl-access.c \
 	utilities/ovs-ext-ctl-affinity.c \
-	utilities/ovs-ext-ctl-policy.c
+	utilities/ovs-ext-ctl-policy.c \
+	utilities/ovs-ext-ctl-session.c
 utilities_ovs_ext_ctl_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 
 dist_man_MANS += \
@@ -93,6 +108,7 @@ utilities/ovs-ext-db: utilities/ovs-ext-db.in $(top_builddir)/config.status
 # Forecasts of series from the command line, and what the bench measures.
 bin_PROGRAMS += utilities/ovs-ext-forecast
 utilities_ovs_ext_forecast_SOURCES = \
+	utilities/option.h \
 	utilities/ovs-ext-forecast.c \
 	utilities/ovs-ext-forecast.h \
 	utilities/ovs-ext-forecast-eval.c \

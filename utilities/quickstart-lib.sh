@@ -17,7 +17,8 @@ jobs=${OVS_EXT_JOBS:-$(nproc)}
 packages='gcc libc6-dev make autoconf automake pkg-config python3 xz-utils
           openvswitch-source libdpdk-dev libssl-dev libcap-ng-dev
           libunbound-dev libnuma-dev libpcap-dev libbpf-dev libxdp-dev
-          libgsl-dev liblmdb-dev iproute2 procps util-linux'
+          libgsl-dev liblmdb-dev iproute2 procps util-linux ethtool
+          iputils-ping iperf3 netcat-openbsd curl openssl'
 need_kb=$((3 * 1024 * 1024))
 
 # Directories as in Debian's packages, so that ovs-vswitchd-ext can take the

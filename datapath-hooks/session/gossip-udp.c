@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "openvswitch/dynamic-string.h"
 #include "openvswitch/poll-loop.h"
 #include "packets.h"
 #include "socket-util.h"
@@ -32,6 +31,7 @@ struct gossip_udp {
     struct gossip *g;
     struct gossip_seal *seal;
     struct gossip_udp_stats stats;
+    struct gossip_addr refused[GOSSIP_OPEN_N];  /* Senders, the last ones. */
     void (*capture)(const void *, size_t, void *aux);
     void *capture_aux;
     uint8_t buffers[BATCH][READ_SIZE];
@@ -39,41 +39,6 @@ struct gossip_udp {
     struct iovec iovs[BATCH];
     struct mmsghdr msgs[BATCH];
 };
-
-/* Parses "ADDRESS:PORT", IPv6 addresses in brackets. */
-bool
-gossip_addr_parse(const char *s, struct gossip_addr *addr)
-{
-    struct sockaddr_storage ss;
-    struct in6_addr ip;
-
-    if (!inet_parse_active(s, 0, &ss, false, NULL)) {
-        return false;
-    }
-    ip = ss_get_address(&ss);
-    memcpy(addr->ip, &ip, sizeof addr->ip);
-    addr->port = ss_get_port(&ss);
-    return addr->port != 0;
-}
-
-/* As gossip_addr_parse() reads it; the caller frees it. */
-char *
-gossip_addr_to_string(const struct gossip_addr *addr)
-{
-    struct ds s = DS_EMPTY_INITIALIZER;
-    struct in6_addr ip;
-
-    memcpy(&ip, addr->ip, sizeof ip);
-    ipv6_format_mapped(&ip, &s);
-    if (!IN6_IS_ADDR_V4MAPPED(&ip)) {
-        char *bare = ds_steal_cstr(&s);
-
-        ds_put_format(&s, "[%s]", bare);
-        free(bare);
-    }
-    ds_put_format(&s, ":%d", addr->port);
-    return ds_steal_cstr(&s);
-}
 
 static socklen_t
 to_sockaddr(const struct gossip_udp *u, const struct gossip_addr *addr,
@@ -232,6 +197,7 @@ receive(struct gossip_udp *u, const uint8_t *datagram, size_t n,
         const struct sockaddr_storage *ss)
 {
     uint8_t payload[GOSSIP_PAYLOAD_MAX];
+    enum gossip_open_error error;
     struct gossip_from from;
     struct gossip_addr addr;
     size_t payload_n;
@@ -240,9 +206,11 @@ receive(struct gossip_udp *u, const uint8_t *datagram, size_t n,
     if (u->capture) {
         u->capture(datagram, n, u->capture_aux);
     }
-    if (!gossip_seal_open(u->seal, datagram, n, &from, payload,
-                          &payload_n)) {
-        from_sockaddr(ss, &addr);
+    from_sockaddr(ss, &addr);
+    error = gossip_seal_open(u->seal, datagram, n, &from, payload, &payload_n);
+    if (error) {
+        u->refused[error] = addr;
+    } else {
         count_origin(u, &from, &addr);
         gossip_receive(u->g, time_msec(), &from, &addr, payload, payload_n);
     }
@@ -301,6 +269,14 @@ gossip_udp_get_stats(const struct gossip_udp *u,
                      struct gossip_udp_stats *stats)
 {
     *stats = u->stats;
+}
+
+/* Where the last datagram that did not open because of 'error' said it was
+ * from; port 0 if there was none. */
+const struct gossip_addr *
+gossip_udp_refused(const struct gossip_udp *u, enum gossip_open_error error)
+{
+    return &u->refused[error];
 }
 
 /* Calls 'cb' with each datagram as it comes, for tests. */

@@ -45,10 +45,9 @@ struct gossip *gossip_udp_gossip(struct gossip_udp *);
 struct gossip_seal *gossip_udp_seal(struct gossip_udp *);
 void gossip_udp_get_stats(const struct gossip_udp *,
                           struct gossip_udp_stats *);
+const struct gossip_addr *gossip_udp_refused(const struct gossip_udp *,
+                                             enum gossip_open_error);
 void gossip_udp_capture(struct gossip_udp *, void (*)(const void *, size_t,
                                                       void *aux), void *aux);
-
-bool gossip_addr_parse(const char *, struct gossip_addr *);
-char *gossip_addr_to_string(const struct gossip_addr *);
 
 #endif /* gossip-udp.h */

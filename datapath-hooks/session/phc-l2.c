@@ -22,12 +22,16 @@ VLOG_DEFINE_THIS_MODULE(phc_l2);
 enum op {
     OP_PUT,
     OP_DELETE,
-    OP_ASK
+    OP_ASK,
+    OP_FLUSH
 };
 
 struct item {
     enum op op;
-    struct phc_record record;
+    union {
+        struct phc_record record;
+        struct phc_filter filter;   /* OP_FLUSH */
+    };
 };
 
 /* A bounded queue. */
@@ -57,15 +61,20 @@ struct phc_l2 {
     long long int retry_at;
 };
 
+/* Queues 'op' for '*arg', a record or filter. */
 static bool
-queue_push(struct queue *q, enum op op, const struct phc_record *r)
+queue_push(struct queue *q, enum op op, const void *arg)
 {
     if (q->n == PHC_L2_QUEUE) {
         return false;
     }
     struct item *item = &q->items[(q->head + q->n++) % PHC_L2_QUEUE];
     item->op = op;
-    item->record = *r;
+    if (op == OP_FLUSH) {
+        memcpy(&item->filter, arg, sizeof item->filter);
+    } else {
+        memcpy(&item->record, arg, sizeof item->record);
+    }
     return true;
 }
 
@@ -165,6 +174,43 @@ write_changes(struct phc_l2 *l2, size_t n)
     note(l2, error ? ovs_strerror(error) : NULL);
 }
 
+struct flush {
+    const struct phc_filter *filter;
+    struct phc_change *changes;
+    size_t n, allocated;
+};
+
+static void
+collect(const struct phc_record *r, void *flush_)
+{
+    struct flush *flush = flush_;
+
+    if (r->type == PHC_RECORD_SESSION
+        && phc_filter_match(flush->filter, &r->key, r->service, r->owner)) {
+        if (flush->n == flush->allocated) {
+            flush->changes = x2nrealloc(flush->changes, &flush->allocated,
+                                        sizeof *flush->changes);
+        }
+        flush->changes[flush->n].delete = true;
+        flush->changes[flush->n++].record = *r;
+    }
+}
+
+/* Deletes the sessions that 'filter' matches, expired or not. */
+static void
+run_flush(struct phc_l2 *l2, const struct phc_filter *filter)
+{
+    struct flush flush = { .filter = filter };
+    int error = phc_store_load(l2->store, 0, collect, &flush);
+
+    for (size_t i = 0; i < flush.n && !error; i += PHC_L2_BATCH) {
+        error = phc_store_write(l2->store, flush.changes + i,
+                                MIN(flush.n - i, PHC_L2_BATCH));
+    }
+    note(l2, error ? ovs_strerror(error) : NULL);
+    free(flush.changes);
+}
+
 static void
 run_batch(struct phc_l2 *l2, size_t n)
 {
@@ -174,13 +220,15 @@ run_batch(struct phc_l2 *l2, size_t n)
         const struct item *item = &l2->batch[i];
         struct phc_record r;
 
-        if (item->op != OP_ASK) {
+        if (item->op == OP_PUT || item->op == OP_DELETE) {
             l2->changes[n_changes].delete = item->op == OP_DELETE;
             l2->changes[n_changes++].record = item->record;
         } else {
             write_changes(l2, n_changes);
             n_changes = 0;
-            if (!phc_store_get(l2->store, &item->record.key, &r)) {
+            if (item->op == OP_FLUSH) {
+                run_flush(l2, &item->filter);
+            } else if (!phc_store_get(l2->store, &item->record.key, &r)) {
                 answer(&r, l2);
             }
         }
@@ -270,13 +318,13 @@ phc_l2_stop(struct phc_l2 *l2)
 }
 
 static bool
-enqueue(struct phc_l2 *l2, enum op op, const struct phc_record *r)
+enqueue(struct phc_l2 *l2, enum op op, const void *arg)
 {
     bool ok, was_empty;
 
     ovs_mutex_lock(&l2->mutex);
     was_empty = !l2->todo.n;
-    ok = queue_push(&l2->todo, op, r);
+    ok = queue_push(&l2->todo, op, arg);
     l2->counts.refused += !ok;
     ovs_mutex_unlock(&l2->mutex);
     if (was_empty) {
@@ -307,6 +355,14 @@ phc_l2_ask(struct phc_l2 *l2, const struct sess_key *key)
     struct phc_record r = { .type = PHC_RECORD_SESSION, .key = *key };
 
     return enqueue(l2, OP_ASK, &r);
+}
+
+/* Has the sessions deleted that 'filter' matches, by the numbers that records
+ * have.  Likewise. */
+bool
+phc_l2_flush(struct phc_l2 *l2, const struct phc_filter *filter)
+{
+    return enqueue(l2, OP_FLUSH, filter);
 }
 
 /* Takes at most 'max' answers.  Returns how many. */

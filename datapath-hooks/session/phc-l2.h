@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "datapath-hooks/session/phc-store.h"
+#include "ovs-ext/session/phc.h"
 
 struct phc_l2;
 
@@ -51,6 +52,7 @@ void phc_l2_stop(struct phc_l2 *);
 
 bool phc_l2_put(struct phc_l2 *, const struct phc_record *);
 bool phc_l2_delete(struct phc_l2 *, const struct phc_record *);
+bool phc_l2_flush(struct phc_l2 *, const struct phc_filter *);
 bool phc_l2_ask(struct phc_l2 *, const struct sess_key *);
 size_t phc_l2_answers(struct phc_l2 *, struct phc_record *, size_t max);
 void phc_l2_get_counts(struct phc_l2 *, struct phc_l2_counts *);

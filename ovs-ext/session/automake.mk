@@ -15,10 +15,17 @@ ovs_ext_libovsext_a_SOURCES += \
 	ovs-ext/session/phc-template.c \
 	ovs-ext/session/phc.c \
 	ovs-ext/session/phc.h \
+	ovs-ext/session/sess-decide.c \
+	ovs-ext/session/sess-decide.h \
+	ovs-ext/session/sess-fleet.c \
+	ovs-ext/session/sess-fleet.h \
 	ovs-ext/session/sess-key.c \
 	ovs-ext/session/sess-key.h \
+	ovs-ext/session/sess-numbers.c \
 	ovs-ext/session/sess-owner.c \
 	ovs-ext/session/sess-owner.h \
+	ovs-ext/session/sess-plan.c \
+	ovs-ext/session/sess-plan.h \
 	ovs-ext/session/sess-table.c \
 	ovs-ext/session/sess-table.h \
 	ovs-ext/session/sess-tags.h \
@@ -31,7 +38,10 @@ ovs_ext_libovsext_a_SOURCES += \
 
 # Gossip.
 ovs_ext_libovsext_a_SOURCES += \
+	ovs-ext/session/gossip-addr.c \
 	ovs-ext/session/gossip-impl.h \
+	ovs-ext/session/gossip-keys.c \
+	ovs-ext/session/gossip-keys.h \
 	ovs-ext/session/gossip-ring.c \
 	ovs-ext/session/gossip-seal.c \
 	ovs-ext/session/gossip-seal.h \

@@ -218,6 +218,24 @@ gossip_seal_n_keys(const struct gossip_seal *s)
     return s->n_keys;
 }
 
+/* Stores what datagrams call the keys to 'ids', the one to send with first.
+ * Returns how many there are. */
+size_t
+gossip_seal_key_ids(const struct gossip_seal *s, uint32_t ids[GOSSIP_MAX_KEYS])
+{
+    size_t n = 0;
+
+    if (s->n_keys) {
+        ids[n++] = s->keys[s->use].id;
+    }
+    for (size_t i = 0; i < s->n_keys; i++) {
+        if (i != s->use) {
+            ids[n++] = s->keys[i].id;
+        }
+    }
+    return n;
+}
+
 /* Datagrams. */
 
 static void

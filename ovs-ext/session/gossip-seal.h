@@ -86,6 +86,8 @@ int gossip_seal_use_key(struct gossip_seal *,
 int gossip_seal_remove_key(struct gossip_seal *,
                            const uint8_t key[GOSSIP_KEY_SIZE]);
 size_t gossip_seal_n_keys(const struct gossip_seal *);
+size_t gossip_seal_key_ids(const struct gossip_seal *,
+                           uint32_t ids[GOSSIP_MAX_KEYS]);
 
 size_t gossip_seal_close(struct gossip_seal *, uint64_t to_host,
                          uint64_t to_epoch, const void *payload, size_t n,

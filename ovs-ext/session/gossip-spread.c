@@ -227,7 +227,8 @@ may_send(struct gossip *g)
     return true;
 }
 
-static void
+/* Returns false if there was nothing to tell 'm'. */
+static bool
 tell(struct gossip *g, const struct member *m, uint64_t slot)
 {
     struct gossip_out out;
@@ -235,33 +236,37 @@ tell(struct gossip *g, const struct member *m, uint64_t slot)
 
     gossip_out_init(&out);
     fill(g, &out, slot);
-    if (!gossip_out_is_empty(&out)) {
-        gossip_to_member__(m, &to);
-        gossip_send__(g, &to, &out);
+    if (gossip_out_is_empty(&out)) {
+        return false;
     }
+    gossip_to_member__(m, &to);
+    gossip_send__(g, &to, &out);
+    return true;
 }
 
+/* Tells the neighbours in turn, until they know all or there have been
+ * 'fanout' datagrams. */
 static void
 ring_round(struct gossip *g)
 {
     uint64_t slots;
+    int told = 0;
 
     gossip_ring_update__(g);
-    slots = sweep(g);
-    for (int told = 0, i = 0; i < g->n_neighbours && told < g->cfg.fanout;
-         i++) {
+    slots = sweep(g) & gossip_all_neighbours__(g);
+    for (int i = 0; slots && told < g->cfg.fanout; i++) {
         int at = (g->rotation + i) % g->n_neighbours;
-        struct member *m;
+        uint64_t slot = UINT64_C(1) << at;
 
-        if (!(slots >> at & 1)) {
+        if (!(slots & slot)) {
             continue;
         }
         if (!may_send(g)) {
             break;
         }
-        m = gossip_member_find__(g, g->neighbours[at]);
-        tell(g, m, UINT64_C(1) << at);
-        if (++told == g->cfg.fanout) {
+        if (!tell(g, gossip_member_find__(g, g->neighbours[at]), slot)) {
+            slots &= ~slot;
+        } else if (++told == g->cfg.fanout) {
             g->rotation = at + 1;
         }
     }

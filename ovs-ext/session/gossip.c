@@ -283,16 +283,24 @@ receive_record(struct gossip *g, uint64_t from, const struct gossip_tlv *tlv)
     }
 }
 
-static void
-say_hello(struct gossip *g)
+/* Says HELLO to whoever is at 'addr', as it does to seeds.  For a host that
+ * should be there and is not a member yet. */
+void
+gossip_say_hello(struct gossip *g, const struct gossip_addr *addr)
 {
     struct gossip_out out;
 
-    g->next_hello = g->now + HELLO_INTERVAL;
     gossip_out_init(&out);
     gossip_out_tlv(&out, GOSSIP_T_HELLO, 0);
+    gossip_send__(g, &(struct gossip_to) { .addr = *addr }, &out);
+}
+
+static void
+say_hello(struct gossip *g)
+{
+    g->next_hello = g->now + HELLO_INTERVAL;
     for (size_t i = 0; i < g->n_seeds; i++) {
-        gossip_send__(g, &(struct gossip_to) { .addr = g->seeds[i] }, &out);
+        gossip_say_hello(g, &g->seeds[i]);
     }
 }
 

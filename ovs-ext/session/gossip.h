@@ -146,6 +146,7 @@ void gossip_destroy(struct gossip *);
 void gossip_add_seed(struct gossip *, const struct gossip_addr *);
 void gossip_add_member(struct gossip *, const char *name,
                        const struct gossip_addr *, uint64_t epoch);
+void gossip_say_hello(struct gossip *, const struct gossip_addr *);
 void gossip_leave(struct gossip *);
 
 void gossip_run(struct gossip *, long long now);

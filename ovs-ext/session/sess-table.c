@@ -25,7 +25,7 @@ enum {
  * lock. */
 struct sess_entry {
     uint64_t key[SESS_KEY_WORDS];
-    uint64_t service;
+    uint64_t backend;
     uint32_t created;           /* ms. */
     uint32_t flags;             /* Any PMD thread adds. */
     uint32_t last;              /* ms; any PMD thread. */
@@ -240,12 +240,12 @@ count_free(const struct sess_set *set, unsigned int *way)
 
 static void
 write_entry(struct sess_entry *e, const struct sess_key *key,
-            uint16_t service, uint32_t now)
+            uint16_t backend, uint32_t now)
 {
     for (int i = 0; i < SESS_KEY_WORDS; i++) {
         ext_store64(&e->key[i], key->words[i]);
     }
-    ext_store64(&e->service, service);
+    ext_store64(&e->backend, backend);
     ext_store32(&e->created, now);
     ext_store32(&e->flags, 0);
     ext_store32(&e->last, now);
@@ -260,7 +260,7 @@ write_entry(struct sess_entry *e, const struct sess_key *key,
 /* With both sets locked. */
 static sess_id
 establish(struct sess_table *t, const uint32_t sets[2], uint16_t tag,
-          const struct sess_key *key, uint16_t service, uint32_t now)
+          const struct sess_key *key, uint16_t backend, uint32_t now)
 {
     unsigned int ways[2] = { 0, 0 }, n_free[2];
 
@@ -279,7 +279,7 @@ establish(struct sess_table *t, const uint32_t sets[2], uint16_t tag,
         return 0;
     }
     struct sess_set *set = &t->sets[sets[which]];
-    write_entry(&set->ways[ways[which]], key, service, now);
+    write_entry(&set->ways[ways[which]], key, backend, now);
     sess_tags_set(&set->tags, ways[which], tag);
     add(&t->n, 1);
     add(&t->established, 1);
@@ -291,7 +291,7 @@ establish(struct sess_table *t, const uint32_t sets[2], uint16_t tag,
  * sets: then the next packet may try again. */
 sess_id
 sess_establish(struct sess_table *t, const struct sess_key *key,
-               uint16_t service, uint32_t now)
+               uint16_t backend, uint32_t now)
 {
     uint64_t hash = sess_key_hash(key, t->basis);
     uint32_t sets[2];
@@ -303,13 +303,45 @@ sess_establish(struct sess_table *t, const struct sess_key *key,
         return 0;
     }
     if (ext_seq_try_lock(&t->sets[sets[1]].seq)) {
-        id = establish(t, sets, sess_tag(hash), key, service, now);
+        id = establish(t, sets, sess_tag(hash), key, backend, now);
         ext_seq_write_end(&t->sets[sets[1]].seq);
     } else {
         add(&t->busy, 1);
     }
     ext_seq_write_end(&t->sets[sets[0]].seq);
     return id;
+}
+
+/* Begins session 'id' of 'key' anew, at 'backend', because the last one of
+ * these addresses is over.  Returns 'id', or 0 if another thread was at it. */
+sess_id
+sess_restart(struct sess_table *t, sess_id id, const struct sess_key *key,
+             uint16_t backend, uint32_t now)
+{
+    struct sess_set *set = &t->sets[(id - 1) / SESS_WAYS];
+    unsigned int way = (id - 1) % SESS_WAYS;
+    bool same;
+
+    if (!ext_seq_try_lock(&set->seq)) {
+        add(&t->busy, 1);
+        return 0;
+    }
+    same = (sess_tags_get(&set->tags, way)
+            && sess_words_equal(set->ways[way].key, key->words,
+                                SESS_KEY_WORDS));
+    if (same) {
+        write_entry(&set->ways[way], key, backend, now);
+        add(&t->established, 1);
+    }
+    ext_seq_write_end(&set->seq);
+    return same ? id : 0;
+}
+
+/* The backend that session 'id' was established with. */
+uint16_t
+sess_backend(const struct sess_table *t, sess_id id)
+{
+    return ext_load64(&get_entry(t, id)->backend);
 }
 
 /* Updates the estimate of the round trips that packets of the other direction
@@ -376,6 +408,13 @@ state_of(uint32_t flags)
             : (flags & heard) == heard ? SESS_OPEN : SESS_OPENING);
 }
 
+/* Whether session 'id' has ended, and lingers. */
+bool
+sess_is_closed(const struct sess_table *t, sess_id id)
+{
+    return state_of(ext_load32(&get_entry(t, id)->flags)) == SESS_CLOSED;
+}
+
 /* Stores what is known of session 'id'.  Returns false if there is none. */
 bool
 sess_get(const struct sess_table *t, sess_id id, struct sess_info *info)
@@ -391,7 +430,7 @@ sess_get(const struct sess_table *t, sess_id id, struct sess_info *info)
         for (int i = 0; i < SESS_KEY_WORDS; i++) {
             info->key.words[i] = ext_load64(&e->key[i]);
         }
-        info->service = ext_load64(&e->service);
+        info->backend = ext_load64(&e->backend);
         info->state = state_of(ext_load32(&e->flags));
         info->created = ext_load32(&e->created);
         info->last = ext_load32(&e->last);
@@ -488,17 +527,36 @@ sess_remove(struct sess_table *t, const struct sess_key *key)
     return true;
 }
 
-/* Stores the first session at or after '*pos', 0 at first, and advances it.
- * Returns false if there is none. */
-bool
-sess_next(const struct sess_table *t, size_t *pos, struct sess_info *info)
+/* Places for sessions. */
+size_t
+sess_table_slots(const struct sess_table *t)
 {
-    while (*pos < (size_t) t->n_sets * SESS_WAYS) {
-        if (sess_get(t, ++*pos, info)) {
+    return (size_t) t->n_sets * SESS_WAYS;
+}
+
+/* Stores the first session at or after '*pos', 0 at first, and before 'end',
+ * and advances '*pos'.  Returns false if there is none. */
+bool
+sess_next_until(const struct sess_table *t, size_t *pos, size_t end,
+                struct sess_info *info)
+{
+    end = MIN(end, sess_table_slots(t));
+    while (*pos < end) {
+        size_t i = (*pos)++;
+
+        if (sess_tags_get(&t->sets[i / SESS_WAYS].tags, i % SESS_WAYS)
+            && sess_get(t, i + 1, info)) {
             return true;
         }
     }
     return false;
+}
+
+/* Likewise, without an end. */
+bool
+sess_next(const struct sess_table *t, size_t *pos, struct sess_info *info)
+{
+    return sess_next_until(t, pos, SIZE_MAX, info);
 }
 
 const char *

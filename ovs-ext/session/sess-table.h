@@ -81,7 +81,7 @@ enum sess_state {
 struct sess_info {
     struct sess_key key;
     enum sess_state state;
-    uint16_t service;
+    uint16_t backend;
     uint32_t created, last;     /* ms. */
     uint64_t packets[2], bytes[2];
     uint32_t rtt_us[2];         /* 0: not known. */
@@ -105,7 +105,11 @@ void sess_table_get_counts(const struct sess_table *, struct sess_counts *);
 void sess_find(const struct sess_table *, const struct sess_key *, size_t n,
                sess_id *);
 sess_id sess_establish(struct sess_table *, const struct sess_key *,
-                       uint16_t service, uint32_t now);
+                       uint16_t backend, uint32_t now);
+sess_id sess_restart(struct sess_table *, sess_id, const struct sess_key *,
+                     uint16_t backend, uint32_t now);
+uint16_t sess_backend(const struct sess_table *, sess_id);
+bool sess_is_closed(const struct sess_table *, sess_id);
 void sess_packet(struct sess_table *, sess_id, const struct sess_packet *,
                  uint32_t now);
 bool sess_get(const struct sess_table *, sess_id, struct sess_info *);
@@ -113,6 +117,9 @@ bool sess_get(const struct sess_table *, sess_id, struct sess_info *);
 size_t sess_expire(struct sess_table *, uint32_t now, size_t budget,
                    sess_gone_func *, void *aux);
 bool sess_remove(struct sess_table *, const struct sess_key *);
+size_t sess_table_slots(const struct sess_table *);
+bool sess_next_until(const struct sess_table *, size_t *pos, size_t end,
+                     struct sess_info *);
 bool sess_next(const struct sess_table *, size_t *pos, struct sess_info *);
 const char *sess_state_name(enum sess_state);
 

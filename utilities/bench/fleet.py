@@ -134,11 +134,11 @@ class Host(Switch):
         wait_for("host in the database", lambda: self.fleet.ctl(
             "--columns=name", "find", "Resource", "host=" + self.name))
 
-    def accelerator(self, kind="fpga", core=None, **devargs):
+    def accelerator(self, kind="fpga", core=None, bridge="br0", **devargs):
         """Adds port acc0, acc1...; returns its name."""
         name = "acc%d" % self.n_acc
         stat = os.path.join(self.dir, name + ".stat")
-        argv = ["add-port", "br0", name, "--", "set", "Interface", name,
+        argv = ["add-port", bridge, name, "--", "set", "Interface", name,
                 "type=dpdk", "ofport_request=%d" % (10 + self.n_acc),
                 "options:dpdk-devargs=\"net_extnic%d,role=echo,stat=%s%s\""
                 % (10 + self.n_acc, stat, "".join(

@@ -52,6 +52,9 @@ def selected(args, **keys):
 class Switch:
     """One ovs-vswitchd with its database and, at most, one pair of ports."""
 
+    # Memory without hugepages, in MB.
+    plain_mb = 1024
+
     def __init__(self, args, vswitchd, mask=0x3, **other_config):
         self.args = args
         self.program = vswitchd
@@ -98,7 +101,7 @@ class Switch:
         extra = "-d %s --no-pci --file-prefix=%s" % (
             self.args.nic_driver, os.path.basename(self.dir))
         if self.args.no_huge:
-            extra += " --no-huge --legacy-mem -m 1024"
+            extra += " --no-huge --legacy-mem -m %d" % self.plain_mb
         else:
             extra += " --single-file-segments"
         settings = {"max-idle": "120000", "dpdk-init": "true", "dpdk-extra": extra,
@@ -112,12 +115,15 @@ class Switch:
                          for k, v in other_config.items()})
         self.vsctl("--no-wait", "init")
         self.configure(no_wait=True, **settings)
+        self.launch()
+
+    def launch(self):
+        """Starts the daemon."""
         log = os.path.join(self.dir, "vswitchd.log")
         with open(os.path.join(self.dir, "stderr"), "w") as err:
             code = subprocess.call(
-                # A network namespace of its own: the taps of the bridges of
-                # two switches have the same names.
-                ["unshare", "--net", self.program, "--detach", "--no-chdir",
+                self.in_namespace()
+                + [self.program, "--detach", "--no-chdir",
                  "--pidfile=%s/vswitchd.pid" % self.dir,
                  "--log-file=" + log, "--unixctl=" + self.ctl,
                  "unix:%s/db.sock" % self.dir],
@@ -125,6 +131,11 @@ class Switch:
         if code:
             fail("%s did not start, see %s" % (self.program, log))
         self.pids.append(self.pid("vswitchd.pid"))
+
+    def in_namespace(self):
+        """A network namespace of its own: the taps of the bridges of two
+        switches have the same names."""
+        return ["unshare", "--net"]
 
     def pid(self, name):
         with open(os.path.join(self.dir, name)) as f:

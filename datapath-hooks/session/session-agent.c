@@ -1,0 +1,479 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The agent of sessions: what is configured, and the plan that follows from
+ * the fleet and from where its backends are. */
+
+#include <config.h>
+
+#include "datapath-hooks/session/session-agent.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datapath-hooks/ext-agent.h"
+#include "datapath-hooks/session/session-dp.h"
+#include "entropy.h"
+#include "openvswitch/vlog.h"
+#include "ovs-ext/db/db-host.h"
+#include "seq.h"
+#include "smap.h"
+#include "timeval.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(session_agent);
+
+enum {
+    JOIN_MS = 700,              /* To hear where backends are. */
+    ALONE_MS = 3000,            /* To find anybody. */
+    PHC_TEMPLATES = 8192
+};
+
+struct ovs_mutex session_mutex = OVS_MUTEX_INITIALIZER;
+struct session_agent session_ag;
+
+/* As the main thread wants it; under the mutex. */
+static struct session_local wanted;
+static bool config_changed;
+
+/* Agent thread. */
+static struct sess_fleet db_fleet;      /* The last from the database. */
+static char *db_host_name;
+
+/* What the database is told. */
+static struct {
+    struct db_host_session row;
+    char *encap, *gossip;
+    struct smap state;
+    struct db_hint *hints;
+    long long int made_at;
+} rows;
+
+static void
+local_clone(struct session_local *to, const struct session_local *from)
+{
+    to->host = nullable_xstrdup(from->host);
+    to->gossip = nullable_xstrdup(from->gossip);
+    to->keys = nullable_xstrdup(from->keys);
+    to->encap = nullable_xstrdup(from->encap);
+    to->dir = nullable_xstrdup(from->dir);
+}
+
+static void
+local_uninit(struct session_local *local)
+{
+    free(local->host);
+    free(local->gossip);
+    free(local->keys);
+    free(local->encap);
+    free(local->dir);
+    memset(local, 0, sizeof *local);
+}
+
+/* Main thread: has the agent use 'local', or, if that is null, nothing. */
+void
+session_agent_configure(const struct session_local *local)
+{
+    ovs_mutex_lock(&session_mutex);
+    local_uninit(&wanted);
+    if (local) {
+        local_clone(&wanted, local);
+    }
+    config_changed = true;
+    ovs_mutex_unlock(&session_mutex);
+}
+
+/* Main thread: sizes of tables, which are made with the first service. */
+void
+session_agent_set_sizes(const struct session_sizes *sizes)
+{
+    ovs_mutex_lock(&session_mutex);
+    session_ag.sizes = *sizes;
+    if (session_ag.table) {
+        VLOG_INFO("other_config: other sizes of tables take effect when the "
+                  "daemon is started next");
+    }
+    ovs_mutex_unlock(&session_mutex);
+}
+
+/* Whether enough was heard for packets to be steered by it: a host that has
+ * just started does not know what others have. */
+static bool
+is_ready(long long int now)
+{
+    const struct sess_fleet *fleet = &session_ag.fleet;
+    struct gossip *g = session_gossip();
+    bool others = false;
+
+    if (session_ag.ready || (session_ag.by_hand && !session_ag.local.host)) {
+        return true;
+    } else if (!g) {
+        return false;
+    }
+    for (size_t i = 0; i < fleet->n_hosts; i++) {
+        others |= (fleet->hosts[i].id != session_ag.self
+                   && fleet->hosts[i].gossip.port);
+    }
+    if (!session_ag.joined_at && gossip_n_alive(g) > 1) {
+        session_ag.joined_at = now;
+    }
+    return (!others || now - session_ag.active_since >= ALONE_MS
+            || (session_ag.joined_at
+                && now - session_ag.joined_at >= JOIN_MS));
+}
+
+/* The plan. */
+
+static void
+make_plan(long long int now)
+{
+    size_t n = hmap_count(&session_ag.places);
+    struct sess_location *locations = xcalloc(MAX(n, 1), sizeof *locations);
+    struct sess_hint *hints;
+    struct session_place *p;
+    struct sess_plan *plan;
+
+    n = 0;
+    HMAP_FOR_EACH (p, node, &session_ag.places) {
+        if (p->host) {
+            locations[n++] = (struct sess_location) {
+                .backend = p->id,
+                .host = p->host,
+                .alive = p->alive,
+                .present = p->present,
+            };
+        }
+    }
+    struct sess_plan_args args = {
+        .fleet = &session_ag.fleet,
+        .self = session_ag.self,
+        .locations = locations,
+        .n_locations = n,
+        .n_hints = session_hints_heard(&hints, now),
+        .numbers = session_ag.numbers,
+        .last = session_dp_plan(),
+        .now = now,
+    };
+    args.hints = hints;
+    plan = sess_plan_create(&args);
+    session_dp_set_plan(plan);
+    session_ag.plan = plan;
+    session_ag.n_plans++;
+    session_ag.fleet_changed = session_ag.hints_changed = false;
+    session_cache_plan_changed();
+    session_own_plan_changed();
+    free(locations);
+    free(hints);
+}
+
+static void
+make_tables(void)
+{
+    struct sess_config table;
+    struct phc_config phc = { .templates = PHC_TEMPLATES };
+
+    if (session_ag.table) {
+        return;
+    }
+    sess_config_init(&table);
+    table.max = session_ag.sizes.sessions;
+    get_entropy(&table.seed, sizeof table.seed);
+    phc.entries = session_ag.sizes.entries;
+    get_entropy(&phc.seed, sizeof phc.seed);
+    session_ag.table = sess_table_create(&table);
+    session_ag.phc = phc_create(&phc);
+    session_ag.numbers = sess_numbers_create();
+    session_dp_enable(session_ag.table, session_ag.phc);
+}
+
+static bool
+is_wanted(void)
+{
+    const struct sess_fleet *fleet = &session_ag.fleet;
+
+    if (!session_ag.host || !(session_ag.local.host || session_ag.by_hand)) {
+        return false;
+    }
+    for (size_t i = 0; i < fleet->n_services; i++) {
+        if (sess_service_has_host(&fleet->services[i], session_ag.host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+begin(long long int now)
+{
+    VLOG_INFO("sessions start");
+    make_tables();
+    session_ag.active = true;
+    session_ag.ready = false;
+    session_ag.active_since = now;
+    session_ag.joined_at = 0;
+    session_ag.fleet_changed = true;
+}
+
+static void
+end(void)
+{
+    if (!session_ag.active) {
+        return;
+    }
+    VLOG_INFO("sessions stop");
+    session_ag.active = false;
+    session_own_stop();
+    session_hint_stop();
+    session_cache_stop();
+    session_gossip_stop();
+    session_dp_set_plan(NULL);
+    session_ag.plan = NULL;
+    session_places_clear();
+}
+
+static void
+work(long long int now, bool due)
+{
+    bool changed = false;
+
+    if (session_gossip_start(now)) {
+        session_gossip_run(now, due);
+    }
+    if (session_ag.fleet_changed) {
+        session_places_update(now);
+        changed = true;
+    }
+    if (!session_ag.ready && is_ready(now)) {
+        session_ag.ready = true;
+        changed = true;
+    }
+    if (due || changed || session_ag.places_changed
+        || seq_read(session_dp_seq()) != session_ag.present_seq) {
+        changed |= session_places_run(now);
+    }
+    if (changed || session_ag.hints_changed) {
+        make_plan(now);
+    }
+    if (due) {
+        session_own_run(now);
+        session_hint_run(now);
+    }
+    session_cache_run(now, due);
+}
+
+static void
+set_fleet(const struct sess_fleet *fleet, const char *host)
+{
+    sess_fleet_uninit(&session_ag.fleet);
+    sess_fleet_clone(&session_ag.fleet, fleet);
+    free(session_ag.host);
+    session_ag.host = nullable_xstrdup(host);
+    session_ag.self = host ? gossip_host_id(host) : 0;
+    session_ag.fleet_changed = true;
+}
+
+void
+session_take_fleet(const struct sess_fleet *fleet, const char *host)
+{
+    ovs_mutex_lock(&session_mutex);
+    sess_fleet_uninit(&db_fleet);
+    sess_fleet_clone(&db_fleet, fleet);
+    free(db_host_name);
+    db_host_name = nullable_xstrdup(host);
+    if (!session_ag.by_hand) {
+        set_fleet(fleet, host);
+    }
+    ovs_mutex_unlock(&session_mutex);
+}
+
+static void
+take_config(void)
+{
+    if (config_changed) {
+        config_changed = false;
+        local_uninit(&session_ag.local);
+        local_clone(&session_ag.local, &wanted);
+    }
+}
+
+static void
+agent_run(long long int now, bool due)
+{
+    ovs_mutex_lock(&session_mutex);
+    take_config();
+    if (!is_wanted()) {
+        end();
+    } else {
+        if (!session_ag.active) {
+            begin(now);
+        }
+        work(now, due);
+    }
+    ovs_mutex_unlock(&session_mutex);
+}
+
+static void
+agent_wait(void)
+{
+    ovs_mutex_lock(&session_mutex);
+    if (session_ag.active) {
+        session_gossip_wait();
+        seq_wait(session_dp_seq(), session_ag.present_seq);
+    }
+    ovs_mutex_unlock(&session_mutex);
+}
+
+static void
+agent_stop(void)
+{
+    ovs_mutex_lock(&session_mutex);
+    take_config();
+    end();
+    ovs_mutex_unlock(&session_mutex);
+}
+
+/* What the database is told. */
+
+static void
+add_name(struct ds *ds, const char *name)
+{
+    ds_put_format(ds, "%s%s", ds->length ? " " : "", name);
+}
+
+static void
+make_state(struct smap *state)
+{
+    struct gossip *g = session_gossip();
+    struct ds suspect = DS_EMPTY_INITIALIZER, dead = DS_EMPTY_INITIALIZER;
+
+    smap_clear(state);
+    if (!g) {
+        return;
+    }
+    smap_add_format(state, "alive", "%"PRIuSIZE, gossip_n_alive(g));
+    for (size_t i = 0; i < session_ag.fleet.n_hosts; i++) {
+        const struct sess_host *h = &session_ag.fleet.hosts[i];
+        struct gossip_member_info info;
+
+        if (gossip_member(g, h->id, &info)) {
+            if (info.state == GOSSIP_SUSPECT) {
+                add_name(&suspect, h->name);
+            } else if (info.state == GOSSIP_DEAD) {
+                add_name(&dead, h->name);
+            }
+        }
+    }
+    if (suspect.length) {
+        smap_add(state, "suspect", ds_cstr(&suspect));
+    }
+    if (dead.length) {
+        smap_add(state, "dead", ds_cstr(&dead));
+    }
+    ds_destroy(&suspect);
+    ds_destroy(&dead);
+}
+
+static void
+make_rows(long long int now)
+{
+    const struct session_local *local = &session_ag.local;
+
+    rows.made_at = now;
+    free(rows.encap);
+    free(rows.gossip);
+    free(rows.hints);
+    rows.encap = xstrdup(local->encap ? local->encap : "");
+    rows.gossip = xstrdup(local->gossip ? local->gossip : "");
+    make_state(&rows.state);
+    rows.row.encap_ip = rows.encap;
+    rows.row.gossip = rows.gossip;
+    rows.row.gossip_state = &rows.state;
+    rows.row.n_hints = session_hints_given(&rows.hints, now);
+    rows.row.hints = rows.hints;
+}
+
+const struct db_host_session *
+session_rows(void)
+{
+    long long int now = time_msec();
+
+    ovs_mutex_lock(&session_mutex);
+    if (!rows.made_at || now - rows.made_at >= EXT_AGENT_INTERVAL) {
+        make_rows(now);
+    }
+    ovs_mutex_unlock(&session_mutex);
+    return &rows.row;
+}
+
+/* By hand, for tests.  Main thread, with the mutex. */
+
+/* Has 'fleet' and 'host' in the place of what the database says; null returns
+ * to that.  Returns true if the agent is needed for it. */
+bool
+session_agent_set_fleet_by_hand(const struct sess_fleet *fleet,
+                                const char *host)
+{
+    session_ag.by_hand = fleet != NULL;
+    if (fleet) {
+        set_fleet(fleet, host);
+    } else {
+        struct session_place *p;
+
+        HMAP_FOR_EACH (p, node, &session_ag.places) {
+            p->by_hand = false;
+        }
+        set_fleet(&db_fleet, db_host_name);
+    }
+    return session_ag.by_hand || session_ag.local.host;
+}
+
+char *
+session_agent_locate_by_hand(const char *backend, const char *host)
+{
+    struct session_place *p = session_place_find(sess_id_of_name(backend));
+    uint64_t id = strcmp(host, "none") ? gossip_host_id(host) : 0;
+
+    if (!p) {
+        return xasprintf("%s: no such backend", backend);
+    } else if (id && !sess_fleet_host(&session_ag.fleet, id)) {
+        return xasprintf("%s: no such host", host);
+    }
+    p->by_hand = true;
+    p->host = id;
+    session_ag.fleet_changed = true;
+    return NULL;
+}
+
+void
+session_agent_init(void)
+{
+    static const struct ext_agent_system system = {
+        .name = "session",
+        .run = agent_run,
+        .wait = agent_wait,
+        .stop = agent_stop,
+    };
+
+    hmap_init(&session_ag.places);
+    smap_init(&rows.state);
+    session_ag.sizes = (struct session_sizes) { 131072, 65536, 256 << 20 };
+    ext_agent_register(&system);
+}
+
+/* Once the agent's thread has ended. */
+void
+session_agent_exit(void)
+{
+    local_uninit(&session_ag.local);
+    local_uninit(&wanted);
+    sess_fleet_uninit(&session_ag.fleet);
+    sess_fleet_uninit(&db_fleet);
+    free(session_ag.host);
+    free(db_host_name);
+    free(rows.encap);
+    free(rows.gossip);
+    free(rows.hints);
+    smap_destroy(&rows.state);
+}

@@ -1,0 +1,133 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#ifndef SESSION_DP_IMPL_H
+#define SESSION_DP_IMPL_H 1
+
+/* What the files of the datapath part share.  See session-dp.h.
+ *
+ *     session-dp.c      plan, ports, upkeep
+ *     session-topo.c    bridges
+ *     session-entry.c   F1: the answer to a miss, narrow flows
+ *     session-target.c  F2: translations
+ *     session-flow.c    flows in the datapath, revalidators
+ *     session-packet.c  PMD threads */
+
+#include "datapath-hooks/ext-hooks.h"
+#include "datapath-hooks/session/session-dp.h"
+#include "datapath-hooks/session/session-impl.h"
+#include "flow.h"
+#include "ovs-rcu.h"
+#include "ovs-thread.h"
+#include "simap.h"
+
+struct dpif_backer;
+struct ofproto_dpif;
+
+/* Bits of a packet's skb_priority.  Redirection uses 31, 30 and the low ones
+ * with the latter. */
+#define SESSION_KIND_MASK UINT32_C(0xf0000000)
+#define SESSION_ARRIVED (UINT32_C(1) << 29)     /* On its way to 'pop'. */
+#define SESSION_STEERED (UINT32_C(1) << 28)     /* Target below. */
+#define SESSION_SERVICE_MASK UINT32_C(0x3ff)
+#define SESSION_HOP_SHIFT 16
+#define SESSION_TARGET_MASK UINT32_C(0xffff)
+BUILD_ASSERT_DECL(SESS_MAX_SERVICES <= SESSION_SERVICE_MASK + 1);
+
+static inline bool
+session_has_arrived(uint32_t skb_priority)
+{
+    return (skb_priority & SESSION_KIND_MASK) == SESSION_ARRIVED;
+}
+
+static inline bool
+session_is_steered(uint32_t skb_priority)
+{
+    return (skb_priority & SESSION_KIND_MASK) == SESSION_STEERED;
+}
+
+/* The bridges, as the miss path needs to know them.  Immutable. */
+struct session_topo {
+    const struct dpif_backer *backer;
+    struct simap joined;        /* From name of bridge to a number that
+                                 * bridges joined by patch ports share. */
+    struct session_topo_service {
+        uint64_t id;            /* 0: not here. */
+        unsigned int joined;    /* Of its bridge. */
+        odp_port_t local;
+    } *services;                /* By number. */
+    size_t n_services;
+};
+
+/* What the flow of a target does.  Immutable. */
+struct session_actions {
+    odp_port_t in_port;         /* Local port of the bridge. */
+    ovs_be16 dl_type;
+    size_t size;
+    uint64_t data[];            /* Datapath actions. */
+};
+
+/* Guards what main thread and agent share, and the entries. */
+extern struct ovs_mutex session_dp_mutex;
+
+/* session-dp.c. */
+const struct sess_plan *session_plan_get(void);
+const struct session_topo *session_topo_get(void);
+struct sess_table *session_dp_table(void);
+struct phc *session_dp_phc(void);
+bool session_is_reply_port(const struct netdev *);
+
+/* Bridges, session-topo.c. */
+struct session_topo *session_topo_create(const struct sess_plan *,
+                                         const struct dpif_backer *);
+void session_topo_destroy(struct session_topo *);
+uint32_t session_topo_signature(const struct sess_plan *,
+                                const struct session_topo *);
+const struct session_topo_service *
+session_topo_find(const struct session_topo *,
+                  const struct sess_plan_service *);
+
+/* Entries, session-entry.c. */
+ext_translate_func session_translate;
+bool session_flow_is_steered(const struct sess_plan *,
+                             const struct session_topo *,
+                             const struct flow *);
+long long int session_entries_run(long long int now)
+    OVS_REQUIRES(session_dp_mutex);
+void session_entries_check(const struct sess_plan *,
+                           const struct session_topo *, long long int now)
+    OVS_REQUIRES(session_dp_mutex);
+void session_entries_kill_port(odp_port_t, long long int now)
+    OVS_REQUIRES(session_dp_mutex);
+
+/* Targets, session-target.c.  Main thread but for the first. */
+const struct session_actions *session_actions_get(uint16_t target);
+void session_targets_set(const struct sess_plan *, long long int now);
+void session_targets_run(const struct sess_plan *,
+                         const struct session_topo *, bool all,
+                         long long int now);
+long long int session_targets_next(void);
+
+/* Flows, session-flow.c. */
+enum session_flow_kind { SESSION_FLOW_ENTRY, SESSION_FLOW_TARGET };
+void session_ufid_make(enum session_flow_kind, uint32_t unique, uint32_t hash,
+                       ovs_u128 *);
+void session_target_match(uint16_t target, const struct session_actions *,
+                          struct flow *, struct flow_wildcards *);
+void session_target_ufid(uint16_t target, ovs_be16 dl_type, ovs_u128 *);
+void session_flow_put_target(uint16_t target, const struct session_actions *);
+void session_flow_del(const ovs_u128 *);
+struct dpif *session_flow_dpif(void);   /* Main thread. */
+void session_flow_set_dpif(struct dpif *);
+bool session_flow_forget_dpif(const struct dpif *);
+void session_flow_judge(bool);
+ext_dpif_operate_func session_operate;
+ext_flow_dump_func session_flow_dump;
+
+/* The packet path, session-packet.c. */
+ext_pop_func session_pop;
+ext_received_func session_received;
+uint64_t session_target_packets(uint16_t target);
+
+#endif /* session-dp-impl.h */

@@ -1,0 +1,123 @@
+# Copyright (c) 2026 The ovs-ext authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The first packets after a migration: a backend goes from host to host, never
+to one where it has been, and 2,000 sessions have a packet for it within 20 ms.
+The host that steers them has not sent anything to the new place before.
+
+mode         how the new place becomes known
+hinted       a hint told of it before, so that the header is ready
+unhinted     by the migration itself
+stock        no session system: an OpenFlow rule sends everything through
+             another tunnel from now on, and what the datapath knew is gone
+
+Service time is from arrival until transmission in the PMD thread, of packets
+that came within those 20 ms and did arrive.  "drops" are those that did not,
+within 0.4 s; "outage_ms" is how long, on average, none did."""
+
+import time
+
+from bench import plot
+from bench.fleet import wait_for
+from bench.lab import emit, fail, say, selected
+from bench.session_dut import Dut, peer_address
+
+MODES = ("hinted", "unhinted", "stock")
+MIGRATIONS = 100
+SESSIONS = 2000
+RATE = 0.1                      # Mpps: each session every 20 ms.
+LEAD_MS = 20                    # Of traffic before a migration...
+AFTER_MS = 400                  # ...and after it.
+COUNT_MS = 20                   # Those that count as first.
+
+
+def has_header(dut, peer):
+    """Whether the PMD thread has what a packet to 'peer' needs."""
+    return any("dst=%s," % peer_address(peer) in line
+               and "skb_priority(0x" in line and "tnl_push" in line
+               for line in dut.appctl("dpctl/dump-flows").splitlines())
+
+
+def prepare(dut, mode, peer):
+    if mode == "hinted":
+        dut.hint(0, peer)
+        wait_for("header to " + peer_address(peer),
+                 lambda: has_header(dut, peer))
+
+
+def migrate(dut, mode, peer):
+    if mode == "stock":
+        dut.tunnel(peer)
+        # Else the old tunnel would be used for some time to come.
+        dut.appctl("revalidator/purge")
+    else:
+        dut.locate(0, peer)
+
+
+def one(dut, mode, peer):
+    """A migration.  Returns how many packets were not delivered, and the
+    histogram of the first ones' service times."""
+    prepare(dut, mode, peer)
+    dut.nic("start", "--rate", RATE, "--ms", LEAD_MS + AFTER_MS)
+    began = time.time()
+    time.sleep(LEAD_MS / 1e3)
+    at = (time.time() - began) * 1e3
+    migrate(dut, mode, peer)
+    dut.nic("wait", "--timeout", 20)
+    stats = dut.stats("--windows", "--histogram")
+    first = {}
+    for window in stats["windows"]:
+        if at - 1 <= window["t_ms"] < at + COUNT_MS:
+            for us, n in window["latency_histogram"]:
+                first[us] = first.get(us, 0) + n
+    return stats["offered"] - stats["delivered"], first
+
+
+def quantile(histogram, q):
+    rest = q * sum(histogram.values())
+    for us in sorted(histogram):
+        rest -= histogram[us]
+        if rest <= 0:
+            return us
+    return None                 # Nothing arrived.
+
+
+def measure(args, mode):
+    dut = Dut(args, args.vswitchd_stock if mode == "stock"
+              else args.vswitchd_ext, SESSIONS, MIGRATIONS + 1)
+    if mode == "stock":
+        dut.tunnel(0)
+    else:
+        dut.serve()
+        dut.locate(0, 0)
+    wait_for("packets delivered",
+             lambda: dut.traffic(50, RATE)["loss"] == 0, 20)
+    upcalls, drops, first = dut.upcalls(), 0, {}
+    for i in range(MIGRATIONS):
+        lost, histogram = one(dut, mode, i + 1)
+        drops += lost
+        for us, n in histogram.items():
+            first[us] = first.get(us, 0) + n
+    line = {"bench": "first-packet", "mode": mode, "migrations": MIGRATIONS,
+            "sessions": SESSIONS, "packets": sum(first.values()),
+            "upcalls": dut.upcalls() - upcalls, "drops": drops,
+            "outage_ms": drops / MIGRATIONS / RATE / 1e3,
+            "p50_us": quantile(first, 0.5), "p99_us": quantile(first, 0.99),
+            "max_us": max(first, default=None)}
+    dut.close()
+    return line
+
+
+def run(args):
+    lines = []
+    for mode in MODES:
+        if selected(args, mode=mode):
+            say("first-packet: %s, %d migrations" % (mode, MIGRATIONS))
+            lines.append(measure(args, mode))
+            emit(lines[-1])
+    if not lines:
+        fail("first-packet: no such mode")
+    if args.plot:
+        plot.bars(args, "first-packet",
+                  [(line["mode"], line["p99_us"]) for line in lines],
+                  "us until a first packet was sent on, p99")
+    return 0
