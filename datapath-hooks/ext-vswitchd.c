@@ -21,7 +21,7 @@
 #include "datapath-hooks/steering/steer-dp.h"
 #include "datapath-hooks/steering/steer-warm.h"
 #include "datapath-hooks/steering/steer.h"
-#include "dpif.h"
+#include "dpif-provider.h"
 #include "netdev.h"
 
 /* Returns true for datapaths of dpif-netdev. */
@@ -57,10 +57,27 @@ ext_dpif_close(const struct dpif *dpif)
     session_dp_forget_dpif(dpif);
 }
 
+/* A port is about to go, and what was configured for it with it. */
+static void
+ext_port_unconfig(struct dpif *dpif, odp_port_t port_no)
+{
+    const struct smap none = SMAP_INITIALIZER(&none);
+    struct dpif_port port;
+
+    /* Not by dpif_port_query_by_number(), which warns if it is gone. */
+    if (!dpif->dpif_class->port_query_by_number(dpif, port_no, &port)) {
+        monitor_port_configure(port.name, &none);
+        profile_port_configure(port.name, &none);
+        affinity_port_configure(port.name, port_no);
+        dpif_port_destroy(&port);
+    }
+}
+
 static void
 ext_port_del(struct dpif *dpif, odp_port_t port_no)
 {
     if (ext_is_userspace(dpif)) {
+        ext_port_unconfig(dpif, port_no);
         redirect_port_del(dpif, port_no);
         session_dp_port_del(dpif, port_no);
     }

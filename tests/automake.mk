@@ -409,8 +409,8 @@ check-fast-ovs: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
 
 ## The lock-free parts of steering and of the profiler under ThreadSanitizer.  DPDK's rings in the
 ## C11 memory model, whose order the sanitizer can see.
-STEER_MOVES_TESTS = reta handoff straggler idle-old-queue park-full \
-	reta-error pmd-exit port-close unpolled-new-queue
+STEER_MOVES_TESTS = reta handoff straggler preempted no-buffers \
+	idle-old-queue park-full reta-error pmd-exit port-close unpolled-new-queue
 check-tsan:
 	@$(MKDIR_P) tests/tsan.dir
 	cd '$(abs_top_srcdir)' && $(CC) $(tests_test_steer_moves_CPPFLAGS) \

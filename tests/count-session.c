@@ -387,8 +387,8 @@ int
 main(int argc, char *argv[])
 {
     static const char *const modes[] = {
-        "stock", "simple", "other", "local", "reply", "tunnel", "original", "known",
-        NULL
+        "stock", "simple", "other", "local", "reply", "tunnel", "original",
+        "known", NULL
     };
     uint64_t before, counts[SESS_N_COUNTS];
     struct phc_stats stats;

@@ -294,6 +294,34 @@ test_exclusive(void)
     aff_host_destroy(h);
 }
 
+/* What an explanation says of the others when the traffic of a network that
+ * had a resource to itself is gone. */
+static void
+test_network_gone(void)
+{
+    struct aff_host *h = aff_host_create("h", 1);
+    struct ds s = DS_EMPTY_INITIALIZER;
+    int gone = set_profile(h, "vni:9", TP_TCP, 0.1);
+    int pinned = aff_host_set_pin(h, "vni:8", TP_UDP, "rxq/a/1");
+    int stays = set_profile(h, "vni:1", TP_TCP, 0.1);
+
+    set_resource(h, "rxq/a/0", HRM_AVAILABLE, 0, 10);
+    set_resource(h, "rxq/a/1", HRM_AVAILABLE, 0, 10);
+    aff_profile_set_network(h, gone, true, 1);
+    aff_profile_set_network(h, stays, true, 1);
+    plan(h, NULL, NULL, 0);
+    CHECK(pinned != AFF_NONE);
+    aff_host_remove_profile(h, gone);
+    CHECK_EQ(aff_host_set_pin(h, "vni:8", TP_UDP, NULL), AFF_NONE);
+    aff_explain(h, &defaults, NULL, stays, 5, &s);
+    CHECK(strstr(ds_cstr(&s), "rxq/a/0: ") && strstr(ds_cstr(&s), "rxq/a/1: ")
+          && !strstr(ds_cstr(&s), "an exclusive network"));
+    ds_destroy(&s);
+    plan(h, NULL, NULL, 100);
+    CHECK(*where(h, stays));
+    aff_host_destroy(h);
+}
+
 static void
 test_pin(void)
 {
@@ -529,6 +557,7 @@ main(int argc, char *argv[])
         { "hysteresis", test_hysteresis },
         { "capacity", test_capacity },
         { "exclusive", test_exclusive },
+        { "network-gone", test_network_gone },
         { "pin", test_pin },
         { "loss", test_loss },
         { "flapping", test_flapping },

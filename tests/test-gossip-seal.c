@@ -186,7 +186,7 @@ test_epochs(void)
     CHECK_EQ(hear(&p), GOSSIP_OPEN_OK);
     CHECK_EQ(p.from.epoch, EPOCH_A + 1);
     CHECK_EQ(hear(&p), GOSSIP_OPEN_REPLAYED);
-    CHECK_EQ(hear(&old), GOSSIP_OPEN_REPLAYED);
+    CHECK_EQ(hear(&old), GOSSIP_OPEN_EPOCH);
 
     say(&p, "to who was there before");
     gossip_seal_destroy(p.b);

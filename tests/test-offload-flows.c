@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "datapath-hooks/ext-hooks.h"
 #include "datapath-hooks/offload/offload-flow.h"
 #include "datapath-hooks/offload/offload-queue.h"
 #include "datapath-hooks/offload/offload-rte.h"
@@ -36,6 +37,7 @@
 
 /* What the real ones do is tested with the NIC model. */
 static __thread struct offload_rte_put *current_put;
+struct ext_hooks ext_hooks;
 
 enum offload_mode
 offload_mode(void)
@@ -53,7 +55,7 @@ offload_rte_begin(struct offload_rte_put *put, bool count OVS_UNUSED,
 }
 
 int
-offload_queue_of(const struct netdev *netdev OVS_UNUSED,
+offload_queue_of(const char *netdev_name OVS_UNUSED,
                  const struct flow *flow OVS_UNUSED,
                  const struct flow_wildcards *wc OVS_UNUSED)
 {
@@ -61,7 +63,7 @@ offload_queue_of(const struct netdev *netdev OVS_UNUSED,
 }
 
 uint32_t
-offload_queue_edition(const struct netdev *netdev OVS_UNUSED)
+offload_queue_edition(const char *netdev_name OVS_UNUSED)
 {
     return 1;
 }

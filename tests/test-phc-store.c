@@ -403,6 +403,70 @@ test_damage(void)
     clean();
 }
 
+/* Fills the store to its last page.  Returns how many sessions there are. */
+static size_t
+fill(struct phc_store *s)
+{
+    size_t n = 0;
+
+    for (size_t batch = 512; batch; batch /= 2) {
+        while (!put(s, n, batch)) {
+            n += batch;
+            CHECK(n < 100000);
+        }
+    }
+    return n;
+}
+
+/* A file that is full has room again once something in it has expired, or is
+ * deleted. */
+static void
+test_full_recovers(const struct phc_store_config *small)
+{
+    struct phc_change changes[3000];
+    struct phc_store *s;
+    struct stat st;
+    char *error;
+    size_t n;
+
+    clean();
+    CHECK_EQ(phc_store_open(small, &s, &error), 0);
+    n = fill(s);
+    CHECK(n > 3000);
+    CHECK_EQ(phc_store_purge(s, 1000), 0);
+    CHECK_EQ(counts_of(s).n, n - 1);
+    CHECK_EQ(phc_store_purge(s, 1000 + n - 10), 0);
+    CHECK_EQ(counts_of(s).n, 9);
+    for (int i = 0; i < 20; i++) {
+        n = fill(s);
+        CHECK(n > 3000);
+        CHECK_EQ(phc_store_purge(s, 1000 + n * 2), 0);
+        CHECK_EQ(counts_of(s).n, 0);
+    }
+    phc_store_close(s);
+    CHECK(!stat(PATH, &st) && st.st_size <= small->max_bytes * 9 / 8);
+
+    /* Of a batch, those that delete. */
+    clean();
+    CHECK_EQ(phc_store_open(small, &s, &error), 0);
+    n = fill(s);
+    for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+        make_session(&changes[i].record, i);
+        changes[i].delete = i % 10 != 0;
+    }
+    CHECK_EQ(phc_store_delete(s, changes, ARRAY_SIZE(changes)), 2700);
+    CHECK_EQ(counts_of(s).n, n - 2700);
+    CHECK_EQ(put(s, n, 100), 0);
+    phc_store_close(s);
+
+    /* All that has expired goes with one load. */
+    CHECK_EQ(phc_store_open(small, &s, &error), 0);
+    CHECK_EQ(load(s, UINT64_C(1) << 40).n_sessions, 0);
+    CHECK_EQ(counts_of(s).n, 0);
+    phc_store_close(s);
+    clean();
+}
+
 /* A file, then a disk, that is full. */
 static void
 test_full(void)
@@ -425,6 +489,7 @@ test_full(void)
     CHECK_EQ(load(s, 1000 + n / 2).n_sessions, n - n / 2 - 1);
     CHECK(counts_of(s).errors >= 2);
     phc_store_close(s);
+    test_full_recovers(&small);
 
     clean();
     pid_t pid = fork();

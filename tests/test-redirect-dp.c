@@ -39,6 +39,10 @@ static struct dp_pmd {
     struct hmap flows OVS_GUARDED;
 } pmds[DP_PMDS];
 
+/* dpif-netdev holds this while the main thread polls ports, and for packets
+ * that others have it execute. */
+static struct ovs_mutex non_pmd_mutex = OVS_MUTEX_INITIALIZER;
+
 struct dp_ukey {
     struct hmap_node node;
     ovs_u128 ufid;
@@ -411,7 +415,7 @@ walk_actions(struct walk *w, const struct ofpbuf *actions)
 }
 
 static void
-walk(struct walk *w)
+walk__(struct walk *w)
 {
     struct dp_pmd *pmd = &pmds[w->pmd_id];
     uint64_t stub[MAX_ACTIONS / 8];
@@ -436,6 +440,19 @@ walk(struct walk *w)
         ofpbuf_uninit(&actions);
     } while (again);
     dp_packet_delete(w->packet);
+}
+
+static void
+walk(struct walk *w)
+    OVS_NO_THREAD_SAFETY_ANALYSIS
+{
+    if (w->pmd_id == DP_NON_PMD) {
+        ovs_mutex_lock(&non_pmd_mutex);
+    }
+    walk__(w);
+    if (w->pmd_id == DP_NON_PMD) {
+        ovs_mutex_unlock(&non_pmd_mutex);
+    }
 }
 
 void
@@ -543,8 +560,10 @@ operate_execute(struct dpif_op *op)
     a = nl_attr_find__(execute->actions, execute->actions_len,
                        OVS_ACTION_ATTR_OUTPUT);
     accel = nl_attr_get_u32(a) - DP_ACCEL;
+    ovs_mutex_lock(&non_pmd_mutex);
     wire_put(id << W_ID | accel << W_ACCEL
              | (uint64_t) ntohs(ip->ip_id) << W_NUMBER);
+    ovs_mutex_unlock(&non_pmd_mutex);
 }
 
 static void

@@ -25,7 +25,8 @@
 #include "odp-netlink.h"
 
 enum {
-    DP_PMDS = 2,
+    DP_PMDS = 2,                /* The first one is the main thread... */
+    DP_NON_PMD = 0,             /* ...as it polls ports. */
     DP_PORTS = 4,               /* Numbers 1 to DP_PORTS. */
     DP_ACCELS = 2,              /* Numbers DP_ACCEL, DP_ACCEL + 1. */
     DP_ACCEL = 10

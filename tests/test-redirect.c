@@ -116,7 +116,7 @@ check_contexts(void)
 static void *
 agent_thread(void *aux OVS_UNUSED)
 {
-    uint64_t trips = 0, *n_trips = xmalloc(sizeof *n_trips);
+    uint64_t trips = 0, packets, *n_trips = xmalloc(sizeof *n_trips);
     struct ext_rng rng;
 
     ext_rng_init_stream(&rng, 1, 100);
@@ -140,7 +140,7 @@ agent_thread(void *aux OVS_UNUSED)
             redirect_clock_start(port);
             redirect_probe(port, 2);
         }
-        redirect_packets(&key);
+        redirect_packets(&key, &packets, 1);
         redirect_is_ready();
         if (!ext_rng_range(&rng, 20)) {
             redirect_format(&ds);
@@ -221,6 +221,7 @@ test_stress(void)
     uint64_t *trips;
     void *retval;
 
+    alarm(60);                  /* Threads that wait for each other. */
     ext_rng_init_stream(&rng, 1, 200);
     dp_init();
     redirect_init();

@@ -112,7 +112,8 @@ test_drain(uint8_t proto)
         if (proto == IPPROTO_TCP) {
             CHECK(path.backend != 0);
         }
-        CHECK_EQ(send_one((i + 1) % N_HOSTS, i, TCP_ACK).backend, path.backend);
+        CHECK_EQ(send_one((i + 1) % N_HOSTS, i, TCP_ACK).backend,
+                 path.backend);
     }
 
     /* Later, the new owner of record is asked first; it asks the old one. */
@@ -265,6 +266,40 @@ test_migrate(void)
     plan_all();
     for (int i = 0; i < N_KEYS; i++) {
         CHECK_EQ(send_one(i % N_HOSTS, i, TCP_ACK).backend, backends[i]);
+    }
+    end();
+}
+
+/* A backend moves whose sessions, when owners were others, would have been
+ * somebody else's: the host it moves to asks nobody. */
+void
+test_migrate_young(void)
+{
+    int backends[N_KEYS];
+    uint64_t home;
+
+    begin(IPPROTO_TCP);
+    /* It was the last to be heard of. */
+    home = locations[0].host;
+    locations[0].host = 0;
+    plan_all();
+    now += 1000;
+    locations[0].host = home;
+    plan_all();
+    now += SESS_SETTLE_MS + 1000;
+    for (int i = 0; i < N_KEYS; i++) {
+        backends[i] = open_session(i % N_HOSTS, i);
+    }
+    now += 1000;
+    locations[0].host = hosts[1].id;
+    plan_all();
+    for (int i = 0; i < N_KEYS; i++) {
+        for (int at = N_HOSTS - 1; at >= 0; at--) {
+            struct path path = send_one(at, i, TCP_ACK);
+
+            CHECK_EQ(path.backend, backends[i]);
+            CHECK_EQ(path.hops, at != host_of(backends[i]));
+        }
     }
     end();
 }

@@ -146,7 +146,7 @@ const struct sess_plan_service *
 service_of(const struct host *h)
 {
     return sess_plan_find(h->plan, &fleet.services[0].addr,
-                          fleet.services[0].proto, htons(80), NULL);
+                          fleet.services[0].proto, htons(80), NULL, -1);
 }
 
 void

@@ -4,8 +4,8 @@
 #ifndef TEST_SESS_HOSTS_H
 #define TEST_SESS_HOSTS_H 1
 
-/* What tests of plans and of what becomes of packets share: a few hosts, with a
- * plan, a session table and a header cache of their own, that packets go from
+/* What tests of plans and of what becomes of packets share: a few hosts, each
+ * with a plan, a session table and a header cache of its own.  Packets go from
  * one to the other as they would by the datapath. */
 
 #include "ovs-ext/session/sess-decide.h"
@@ -60,6 +60,7 @@ void test_drain_tcp(void);
 void test_drain_udp(void);
 void test_settle(void);
 void test_migrate(void);
+void test_migrate_young(void);
 void test_kill(void);
 void test_hops(void);
 void test_reuse(void);

@@ -43,8 +43,12 @@ test_members(void)
         path = send_one(2 * (i % 2), i, TCP_SYN);
         CHECK(path.backend == 0 || path.backend == 2);
     }
-    CHECK(sess_plan_is_peer(hosts[0].plan, &fleet.hosts[2].encap_ip));
-    CHECK(!sess_plan_is_peer(hosts[0].plan, &fleet.hosts[0].encap_ip));
+    CHECK(sess_plan_is_peer(service_of(&hosts[0]), &fleet.hosts[2].encap_ip));
+    CHECK(!sess_plan_is_peer(service_of(&hosts[0]), &fleet.hosts[0].encap_ip));
+    CHECK(!sess_plan_is_peer(service_of(&hosts[0]), &fleet.hosts[3].encap_ip));
+    CHECK(!sess_plan_find(hosts[0].plan, &fleet.services[0].addr,
+                          fleet.services[0].proto, htons(80), NULL,
+                          fleet.services[0].zone + 1));
     end();
 }
 
@@ -153,6 +157,7 @@ static const struct test tests[] = {
     { "drain-udp", test_drain_udp },
     { "settle", test_settle },
     { "migrate", test_migrate },
+    { "migrate-young", test_migrate_young },
     { "kill", test_kill },
     { "hops", test_hops },
     { "reuse", test_reuse },

@@ -152,6 +152,14 @@ set_grace_usec(uint64_t usec)
     uint64_t hz = 2000000000;   /* About; it is no test of clocks. */
 
     atomic_store_relaxed(&steer_grace_cycles, usec * (hz / 1000000));
+    atomic_store_relaxed(&steer_flush_cycles, usec * (hz / 1000000));
+}
+
+void
+set_grace_endless(void)
+{
+    atomic_store_relaxed(&steer_grace_cycles, UINT64_C(1) << 62);
+    atomic_store_relaxed(&steer_flush_cycles, UINT64_C(1) << 62);
 }
 
 struct steer_transit *

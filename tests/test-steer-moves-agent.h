@@ -46,8 +46,9 @@ void open_reta(unsigned int n_rxq, unsigned int n_buckets);
 /* Opens two queues without a table and three virtual ones. */
 void open_handoff(void);
 
-/* Sets the grace time, about. */
+/* Sets the grace time, and that for which output is held back, about. */
 void set_grace_usec(uint64_t usec);
+void set_grace_endless(void);
 
 /* Begins to move 'bucket' to 'queue', however often it takes. */
 struct steer_transit *move_begin(uint32_t bucket, uint16_t queue);

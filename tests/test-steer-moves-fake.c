@@ -26,6 +26,7 @@ bool fake_has_reta;
 unsigned int fake_n_buckets;
 ATOMIC(int) fake_refuse;
 ATOMIC(bool) fake_refuse_half;
+ATOMIC(uint32_t) fake_no_buffers;
 steer_ctr64 fake_table_writes;
 ATOMIC(bool) fake_traffic[STEER_MAX_BUCKETS];
 steer_ctr64 fake_window;
@@ -177,11 +178,15 @@ int
 ext_real_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
                   int *qfill)
 {
-    unsigned int left;
-    unsigned int n = rte_ring_sc_dequeue_burst(fake_rings[rx->queue_id],
-                                               (void **) batch->packets,
-                                               NETDEV_MAX_BURST, &left);
+    uint32_t no_buffers;
+    unsigned int left, n = 0;
 
+    atomic_read_relaxed(&fake_no_buffers, &no_buffers);
+    if (!(no_buffers & 1u << rx->queue_id)) {
+        n = rte_ring_sc_dequeue_burst(fake_rings[rx->queue_id],
+                                      (void **) batch->packets,
+                                      NETDEV_MAX_BURST, &left);
+    }
     if (!n) {
         return EAGAIN;
     }
@@ -248,6 +253,12 @@ int
 steer_dev_rxq_depth(const struct steer_rxq *q)
 {
     return rte_ring_count(fake_rings[q->queue_id]);
+}
+
+bool
+steer_dev_rxq_has_packets(const struct steer_rxq *q)
+{
+    return rte_ring_count(fake_rings[q->queue_id]) > 0;
 }
 
 bool

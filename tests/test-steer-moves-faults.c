@@ -116,7 +116,7 @@ test_port_close(void)
         } else {
             open_handoff();
         }
-        atomic_store_relaxed(&steer_grace_cycles, UINT64_C(1) << 62);
+        set_grace_endless();
         fake_pmd_start(0, 1 << 0 | 1 << 3);
         fake_pmd_start(1, 1 << 1 | 1 << 4);
         fake_pmd_start(2, 1 << 2);

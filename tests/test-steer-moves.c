@@ -65,6 +65,113 @@ done(const struct steer_transit *move)
     return value;
 }
 
+/* Has the old queue's thread noted how much it has to drain? */
+static bool
+marked(const struct steer_transit *move)
+{
+    uint32_t ack;
+
+    atomic_read_explicit(&move->old_q->ack, &ack, memory_order_acquire);
+    return (int32_t) (ack - move->old_seq) >= 0;
+}
+
+/* Waits until 'q''s thread, which polls no other, has polled it 'n' times
+ * more. */
+static void
+wait_polls(const struct steer_rxq *q, unsigned int n)
+{
+    const struct steer_pmd *pmd;
+    uint64_t polls;
+    uint16_t slot;
+
+    atomic_read_relaxed(&CONST_CAST(struct steer_rxq *, q)->pmd, &slot);
+    pmd = &steer_pmds[slot];
+    polls = steer_ctr64_get(&pmd->n.polls);
+    WAIT_UNTIL(steer_ctr64_get(&pmd->n.polls) - polls >= n);
+}
+
+/* A thread stands still wherever that could hurt. */
+static void
+test_preempted(void)
+{
+    struct steer_transit *move;
+
+    open_reta(2, 64);
+    fake_pmd_start(0, 1 << 0);
+    fake_pmd_start(1, 1 << 1);
+    for (int i = 0; i < 40; i++) {
+        unsigned int from = fake_reta(0), to = !from;
+        uint64_t seq;
+
+        /* The old queue's, after it has seen its ring empty, until long after
+         * the grace time, in which a straggler has come. */
+        set_grace_endless();
+        fake_send(0, 10);
+        move = move_begin(0, to);
+        WAIT_UNTIL(marked(move) && fake_all_processed());
+        wait_polls(move->old_q, 3);
+        fake_pmd_stall(from, true);
+        seq = fake_sent[0];
+        fake_inject(from, 0, seq + 1);
+        fake_inject(to, 0, seq + 2);
+        WAIT_UNTIL(steer_ctr32_get(&move->parked));
+        set_grace_usec(0);
+        wait_polls(move->new_q, 100);
+        CHECK(!done(move));
+        fake_pmd_stall(from, false);
+        WAIT_UNTIL(!agent_run() && fake_all_processed());
+        check_order();
+
+        /* The new queue's, from when it parks until long after the old one has
+         * drained. */
+        to = from;
+        set_grace_endless();
+        move = move_begin(0, to);
+        fake_pmd_stall(to, true);
+        fake_send(0, 10);
+        set_grace_usec(0);
+        WAIT_UNTIL(drained(move));
+        CHECK(!done(move));
+        fake_pmd_stall(to, false);
+        WAIT_UNTIL(!agent_run() && fake_all_processed());
+        check_order();
+    }
+    CHECK(!late());
+    finish();
+}
+
+/* A device gives nothing though its ring holds packets: it is out of
+ * buffers. */
+static void
+test_no_buffers(void)
+{
+    struct steer_transit *move;
+
+    set_grace_usec(0);
+    open_reta(2, 64);
+    fake_pmd_start(0, 1 << 0);
+    fake_pmd_start(1, 1 << 1);
+    for (int i = 0; i < 40; i++) {
+        unsigned int from = fake_reta(0), to = !from;
+
+        atomic_store(&fake_no_buffers, 1u << from);
+        wait_polls(port->rxqs[from], 2);
+        fake_send(0, 10);
+        move = move_begin(0, to);
+        WAIT_UNTIL(marked(move));
+        fake_send(0, 10);
+        WAIT_UNTIL(steer_ctr32_get(&move->parked) == 10 || done(move));
+        wait_polls(move->old_q, 100);
+        wait_polls(move->new_q, 100);
+        CHECK(!drained(move) && !done(move));
+        atomic_store(&fake_no_buffers, 0);
+        WAIT_UNTIL(!agent_run() && fake_all_processed());
+        check_order();
+    }
+    CHECK(!late());
+    finish();
+}
+
 static void
 test_straggler(void)
 {
@@ -79,10 +186,10 @@ test_straggler(void)
         uint64_t seq;
 
         /* Within the grace time. */
-        atomic_store_relaxed(&steer_grace_cycles, UINT64_C(1) << 62);
+        set_grace_endless();
         fake_send(0, 10);
         move = move_begin(0, to);
-        WAIT_UNTIL(drained(move));
+        WAIT_UNTIL(marked(move) && fake_all_processed());
         seq = fake_sent[0];
         processed = fake_get(&fake_n_processed);
         for (int j = 2; j <= 40; j++) {
@@ -91,8 +198,7 @@ test_straggler(void)
         WAIT_UNTIL(steer_ctr32_get(&move->parked) >= 39);
         fake_inject(from, 0, seq + 1);
         WAIT_UNTIL(fake_get(&fake_n_processed) == processed + 1);
-        WAIT_UNTIL(drained(move));
-        CHECK(!done(move));
+        CHECK(!drained(move) && !done(move));
         set_grace_usec(0);
         WAIT_UNTIL(!agent_run()
                    && fake_get(&fake_n_processed) == fake_get(&fake_n_sent));
@@ -226,6 +332,8 @@ static const struct {
     { "reta", test_reta },
     { "handoff", test_handoff },
     { "straggler", test_straggler },
+    { "preempted", test_preempted },
+    { "no-buffers", test_no_buffers },
     { "idle-old-queue", test_idle_old_queue },
     { "park-full", test_park_full },
     { "reta-error", test_reta_error },

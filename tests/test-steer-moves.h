@@ -55,6 +55,8 @@ extern bool fake_has_reta;
 extern unsigned int fake_n_buckets;     /* Of the table. */
 extern ATOMIC(int) fake_refuse;         /* Table writes yet to refuse... */
 extern ATOMIC(bool) fake_refuse_half;   /* ...with half of it written. */
+extern ATOMIC(uint32_t) fake_no_buffers; /* Queues, by bit, that give nothing
+                                         * whatever they hold. */
 extern steer_ctr64 fake_table_writes;
 
 struct steer_port *fake_port_open(void);

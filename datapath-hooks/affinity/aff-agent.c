@@ -44,6 +44,7 @@ static int64_t applied_generation = -1;
 static struct db_host_stats db_stats;
 
 /* Agent thread only. */
+static int64_t read_generation = -1;    /* Of the host, with 'instructions'. */
 static char *host;
 static struct ovsdb_idl *idl;
 static struct db_host *writer;
@@ -65,6 +66,7 @@ disconnect(void)
     }
     free(host);
     host = NULL;
+    read_generation = -1;
 }
 
 /* Takes over what the main thread wants.  Instructions stay. */
@@ -139,22 +141,14 @@ read_instructions(void)
     if (hand) {
         take_instructions(in, n, true);
     } else if (idl && db_conn_is_ready(idl)) {
+        /* Rows may go without a trace: what the host says of all of them is
+         * what was followed. */
+        read_generation = db_host_generation(idl, host);
         n = db_instructions_read(idl, host, time_wall_msec(), &in);
         take_instructions(in, n, false);
     } else if (!idl) {
         take_instructions(NULL, 0, false);
     }
-}
-
-static int64_t
-generation(void)
-{
-    int64_t max = -1;
-
-    for (size_t i = 0; i < n_instructions; i++) {
-        max = MAX(max, instructions[i].generation);
-    }
-    return max;
 }
 
 static void
@@ -174,7 +168,7 @@ write_rows(struct hrm_resource *resources, size_t n, long long int now)
     profile_snapshot(&profiles, &n_profiles);
     input.hostname = hostname;
     input.version = OVS_EXT_VERSION;
-    input.applied_generation = generation();
+    input.applied_generation = read_generation;
     input.resources = resources;
     input.n_resources = n;
     input.profiles = profiles;
@@ -208,7 +202,7 @@ decide(long long int now, bool write)
 
     ovs_mutex_lock(&aff_mutex);
     connected = idl && db_conn_is_ready(idl);
-    applied_generation = generation();
+    applied_generation = read_generation;
     if (writer) {
         db_host_get_stats(writer, &db_stats);
     }

@@ -39,6 +39,8 @@ struct aff_item {
     char reason[AFF_REASON_MAX]; /* Why not, or how. */
     long long int since;        /* Of 'applied' and 'reason': wall clock. */
     long long int failed_at;    /* Its resource failed: monotonic, ms; or 0. */
+    long long int granted_at;   /* A NIC's table was last seen to hold flows of
+                                 * it: the same. */
     uint64_t packets;
 };
 

@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "datapath-hooks/affinity/redirect.h"
@@ -24,6 +25,13 @@ VLOG_DEFINE_THIS_MODULE(aff_apply);
 /* For so long after an accelerator failed, traffic uses the flows that are
  * there, by the bypass; then it goes back to flows of its own. */
 enum { BYPASS_MS = 5000 };
+
+/* For so long a NIC's table may hold no flow of an instruction that it has
+ * held some of: flows come and go. */
+enum { GRANT_MS = 5000 };
+
+/* Milliseconds between two looks at how much was redirected. */
+enum { COUNT_MS = 1000 };
 
 struct ovs_mutex aff_mutex = OVS_MUTEX_INITIALIZER;
 struct aff_item *aff_items OVS_GUARDED_BY(aff_mutex);
@@ -68,6 +76,7 @@ aff_apply_set(const struct db_instruction *instructions, size_t n,
             if (strcmp(item->instruction.resource,
                        instructions[i].resource)) {
                 item->failed_at = 0;
+                item->granted_at = 0;
             }
         } else {
             item->since = time_wall_msec();
@@ -81,16 +90,43 @@ aff_apply_set(const struct db_instruction *instructions, size_t n,
     ovs_mutex_unlock(&aff_mutex);
 }
 
+static int
+compare_resources(const void *a_, const void *b_)
+{
+    const struct hrm_resource *const *a = a_, *const *b = b_;
+
+    return strcmp((*a)->name, (*b)->name);
+}
+
+static int
+compare_to_resource(const void *name, const void *r_)
+{
+    const struct hrm_resource *const *r = r_;
+
+    return strcmp(name, (*r)->name);
+}
+
+/* Returns pointers to 'resources', sorted by name, to be freed. */
+static const struct hrm_resource **
+sort_resources(const struct hrm_resource *resources, size_t n)
+{
+    const struct hrm_resource **sorted = xcalloc(MAX(n, 1), sizeof *sorted);
+
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = &resources[i];
+    }
+    qsort(sorted, n, sizeof *sorted, compare_resources);
+    return sorted;
+}
+
 static const struct hrm_resource *
-find_resource(const struct hrm_resource *resources, size_t n,
+find_resource(const struct hrm_resource *const *sorted, size_t n,
               const char *name)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (!strcmp(resources[i].name, name)) {
-            return &resources[i];
-        }
-    }
-    return NULL;
+    const struct hrm_resource *const *r
+        = bsearch(name, sorted, n, sizeof *sorted, compare_to_resource);
+
+    return r ? *r : NULL;
 }
 
 /* Returns true if 'r' is a queue of the same port as 'other'. */
@@ -195,6 +231,7 @@ same_but_numbers(const char *a, const char *b)
 static void OVS_PRINTF_FORMAT(3, 4)
 settle(struct aff_item *item, bool applied, const char *format, ...)
 {
+    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 200);
     char reason[AFF_REASON_MAX];
     va_list args;
 
@@ -206,11 +243,11 @@ settle(struct aff_item *item, bool applied, const char *format, ...)
             : !same_but_numbers(reason, item->reason))) {
         item->applied = applied;
         item->since = time_wall_msec();
-        VLOG_INFO("%s %s -> %s: %s%s", item->instruction.network,
-                  tp_class_to_string(item->instruction.class),
-                  item->instruction.resource[0]
-                  ? item->instruction.resource : "direct",
-                  applied ? "" : "not applied, ", reason);
+        VLOG_INFO_RL(&rl, "%s %s -> %s: %s%s", item->instruction.network,
+                     tp_class_to_string(item->instruction.class),
+                     item->instruction.resource[0]
+                     ? item->instruction.resource : "direct",
+                     applied ? "" : "not applied, ", reason);
     }
     ovs_strlcpy(item->reason, reason, sizeof item->reason);
 }
@@ -288,7 +325,7 @@ apply_core(struct aff_item *item, const struct aff_host_key *key,
 /* Has flows of 'item' preferred for the flow table of 'netdev'. */
 static void
 apply_table(struct aff_item *item, const struct aff_host_key *key,
-            const char *netdev)
+            const char *netdev, long long int now)
 {
     struct offload_granted granted;
     struct offload_wish *wish;
@@ -304,6 +341,9 @@ apply_table(struct aff_item *item, const struct aff_host_key *key,
         wish->key = *key;
         ovs_strlcpy(wish->netdev, netdev, sizeof wish->netdev);
         if (offload_get_granted(wish, &granted) && granted.flows) {
+            item->granted_at = now;
+        }
+        if (item->granted_at && now - item->granted_at < GRANT_MS) {
             settle(item, true, "preferred in the table of %s", netdev);
         } else {
             settle(item, false, "%s is offered no flow of it alone", netdev);
@@ -312,11 +352,11 @@ apply_table(struct aff_item *item, const struct aff_host_key *key,
 }
 
 static void
-apply_item(struct aff_item *item, const struct hrm_resource *resources,
+apply_item(struct aff_item *item, const struct hrm_resource *const *sorted,
            size_t n, long long int now)
 {
     const char *name = item->instruction.resource;
-    const struct hrm_resource *r = find_resource(resources, n, name);
+    const struct hrm_resource *r = find_resource(sorted, n, name);
     struct aff_host_key key;
     char netdev[HRM_NAME_LEN];
     unsigned int number;
@@ -342,7 +382,7 @@ apply_item(struct aff_item *item, const struct hrm_resource *resources,
     } else if (ovs_scan(name, "pmd/%u%n", &number, &end) && !name[end]) {
         apply_core(item, &key, number);
     } else if (r->kind == HRM_FLOW_TABLE) {
-        apply_table(item, &key, name + strlen("flow-table/"));
+        apply_table(item, &key, name + strlen("flow-table/"), now);
     } else {
         settle(item, false, "packets cannot be sent to a %s",
                hrm_kind_to_string(r->kind));
@@ -362,11 +402,40 @@ rules_equal(const struct redirect_rule *a, const struct redirect_rule *b,
     return true;
 }
 
+/* Notes how many packets of items that use an accelerator were redirected. */
+static void
+count_packets(void)
+    OVS_REQUIRES(aff_mutex)
+{
+    struct aff_host_key *keys = xcalloc(aff_n_items, sizeof *keys);
+    struct aff_item **items = xcalloc(aff_n_items, sizeof *items);
+    uint64_t *packets = xcalloc(aff_n_items, sizeof *packets);
+    size_t n = 0;
+
+    for (size_t i = 0; i < aff_n_items; i++) {
+        const struct db_instruction *in = &aff_items[i].instruction;
+
+        if (!strncmp(in->resource, "port/", 5)
+            && aff_host_key_make(&keys[n], in->network, in->class)) {
+            items[n++] = &aff_items[i];
+        }
+    }
+    redirect_packets(keys, packets, n);
+    for (size_t i = 0; i < n; i++) {
+        items[i]->packets = packets[i];
+    }
+    free(packets);
+    free(items);
+    free(keys);
+}
+
 void
 aff_apply_run(const struct hrm_resource *resources, size_t n,
               long long int now)
 {
+    static long long int next_count;
     static struct offload_wish old_wishes[OFFLOAD_MAX_WISHES];
+    const struct hrm_resource **sorted = sort_resources(resources, n);
     struct redirect_rule *old_rules = rules;
     size_t old_n = n_rules, old_n_wishes = n_wishes;
 
@@ -377,8 +446,9 @@ aff_apply_run(const struct hrm_resource *resources, size_t n,
     n_wishes = 0;
     aff_queue_begin();
     for (size_t i = 0; i < aff_n_items; i++) {
-        apply_item(&aff_items[i], resources, n, now);
+        apply_item(&aff_items[i], sorted, n, now);
     }
+    free(sorted);
     aff_queue_end();
     if (n_rules != old_n || !rules_equal(rules, old_rules, n_rules)) {
         redirect_set_rules(rules, n_rules);
@@ -389,14 +459,9 @@ aff_apply_run(const struct hrm_resource *resources, size_t n,
         offload_set_wishes(wishes, n_wishes);
     }
 
-    for (size_t i = 0; i < aff_n_items; i++) {
-        struct aff_item *item = &aff_items[i];
-        struct aff_host_key key;
-
-        if (aff_host_key_make(&key, item->instruction.network,
-                              item->instruction.class)) {
-            item->packets = redirect_packets(&key);
-        }
+    if (now >= next_count) {
+        count_packets();
+        next_count = now + COUNT_MS;
     }
     ovs_mutex_unlock(&aff_mutex);
 }
@@ -433,7 +498,12 @@ measure(struct db_report *report, const struct hrm_resource *r,
     report->latency_us = r->m.latency_us;
     report->loss = r->m.error_rate;
     if (r->kind == HRM_PORT) {
-        aff_watch_get(netdev, &report->loss, &pps);
+        double loss = 0;
+
+        /* One that is overloaded drops what it is sent, the other loses what
+         * it has taken. */
+        aff_watch_get(netdev, &loss, &pps);
+        report->loss = MAX(report->loss, loss);
     }
     if (p) {
         /* The resource may take other traffic as well. */
@@ -442,11 +512,45 @@ measure(struct db_report *report, const struct hrm_resource *r,
     }
 }
 
+static int
+compare_profiles(const void *a_, const void *b_)
+{
+    const struct tp_profile *const *a = a_, *const *b = b_;
+    int diff = strcmp((*a)->network, (*b)->network);
+
+    return diff ? diff : (int) (*a)->class - (int) (*b)->class;
+}
+
+static int
+compare_to_profile(const void *in_, const void *p_)
+{
+    const struct db_instruction *in = in_;
+    const struct tp_profile *const *p = p_;
+    int diff = strcmp(in->network, (*p)->network);
+
+    return diff ? diff : (int) in->class - (int) (*p)->class;
+}
+
+/* Returns pointers to 'profiles', sorted, to be freed. */
+static const struct tp_profile **
+sort_profiles(const struct tp_profile *profiles, size_t n)
+{
+    const struct tp_profile **sorted = xcalloc(MAX(n, 1), sizeof *sorted);
+
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = &profiles[i];
+    }
+    qsort(sorted, n, sizeof *sorted, compare_profiles);
+    return sorted;
+}
+
 size_t
 aff_apply_reports(const struct hrm_resource *resources, size_t n,
                   const struct tp_profile *profiles, size_t n_profiles,
                   struct db_report **reports)
 {
+    const struct tp_profile **by_key = sort_profiles(profiles, n_profiles);
+    const struct hrm_resource **by_name = sort_resources(resources, n);
     size_t n_reports = 0;
 
     ovs_mutex_lock(&aff_mutex);
@@ -454,27 +558,25 @@ aff_apply_reports(const struct hrm_resource *resources, size_t n,
     for (size_t i = 0; i < aff_n_items; i++) {
         const struct aff_item *item = &aff_items[i];
         const struct db_instruction *in = &item->instruction;
-        const struct tp_profile *p = NULL;
+        const struct tp_profile **p;
         const struct hrm_resource *r;
         struct db_report *report;
 
-        r = find_resource(resources, n, in->resource);
+        r = find_resource(by_name, n, in->resource);
         if (!item->applied || !r) {
             continue;
         }
-        for (size_t j = 0; j < n_profiles && !p; j++) {
-            if (profiles[j].class == in->class
-                && !strcmp(profiles[j].network, in->network)) {
-                p = &profiles[j];
-            }
-        }
+        p = bsearch(in, by_key, n_profiles, sizeof *by_key,
+                    compare_to_profile);
         report = &(*reports)[n_reports++];
         ovs_strlcpy(report->network, in->network, sizeof report->network);
         report->class = in->class;
         ovs_strlcpy(report->resource, in->resource, sizeof report->resource);
         report->generation = in->generation;
-        measure(report, r, p);
+        measure(report, r, p ? *p : NULL);
     }
     ovs_mutex_unlock(&aff_mutex);
+    free(by_key);
+    free(by_name);
     return n_reports;
 }

@@ -18,6 +18,9 @@
 
 VLOG_DEFINE_THIS_MODULE(aff_fleet);
 
+/* Bad rows that are named in the log, of those that came at once. */
+enum { MAX_COMPLAINTS = 5 };
+
 /* Constant after the start. */
 static affinity_fleet_cb *taker;
 static affinity_rows_cb *rows_source;
@@ -65,17 +68,24 @@ aff_fleet_disconnected(void)
     complete = false;
 }
 
-/* Logs what was not said of the last fleet. */
+/* Logs what was not said of the last fleet: some of it, and how much there
+ * is. */
 static void
 complain(struct svec *errors)
 {
+    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, MAX_COMPLAINTS);
+    static struct vlog_rate_limit sum_rl = VLOG_RATE_LIMIT_INIT(1, 1);
+    size_t n = 0, i;
     const char *line;
-    size_t i;
 
     SVEC_FOR_EACH (i, line, errors) {
-        if (!svec_contains(&complaints, line)) {
-            VLOG_WARN("%s", line);
+        if (!svec_contains(&complaints, line) && n++ < MAX_COMPLAINTS) {
+            VLOG_WARN_RL(&rl, "%s", line);
         }
+    }
+    if (n > MAX_COMPLAINTS) {
+        VLOG_WARN_RL(&sum_rl, "%"PRIuSIZE" rows of services and backends make "
+                     "no sense and are left out", errors->n);
     }
     svec_swap(&complaints, errors);
 }

@@ -201,12 +201,15 @@ redirect_ctx_kill_port(odp_port_t port)
     }
 }
 
-static void
-ctx_run(struct redirect_ctx *ctx, long long int now)
-    OVS_REQUIRES(redirect_mutex)
+/* Upkeep of 'ctx', which may be freed by RCU. */
+void
+redirect_ctx_run(struct redirect_ctx *ctx, long long int now)
 {
     bool seen;
 
+    if (!redirect_flow_have_dpif()) {
+        return;
+    }
     atomic_read_relaxed(&ctx->seen, &seen);
     if (ctx->state == REDIRECT_CTX_DEAD) {
         if (now - ctx->last_seen > CTX_GRACE_MS) {
@@ -244,18 +247,4 @@ redirect_ctx_owns(const ovs_u128 *ufid)
     }
     redirect_ufid_ours(ctx, outward, &own);
     return ovs_u128_equals(*ufid, own);
-}
-
-/* Upkeep of all contexts. */
-void
-redirect_ctx_run(long long int now)
-{
-    struct redirect_ctx *ctx;
-
-    if (!redirect_flow_have_dpif()) {
-        return;
-    }
-    HMAP_FOR_EACH_SAFE (ctx, node, &redirect_contexts) {
-        ctx_run(ctx, now);
-    }
 }

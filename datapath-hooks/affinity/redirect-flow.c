@@ -31,7 +31,16 @@ COVERAGE_DEFINE(redirect_flow_orphan);
 #define UFID_SERVED UINT32_C(0xaff1a5ed)
 #define UFID_DIRECT UINT32_C(0xaff1ad1c)
 
-static struct dpif *flow_dpif OVS_GUARDED_BY(redirect_mutex);
+/* Keeps 'flow_dpif' open while a packet is executed.  That takes the lock of
+ * the datapath under which the main thread polls ports, and with a miss waits
+ * for 'redirect_mutex', which must therefore not be held.
+ *
+ * Comes before 'redirect_mutex'. */
+static struct ovs_mutex exec_mutex OVS_ACQ_BEFORE(redirect_mutex)
+    = OVS_MUTEX_INITIALIZER;
+
+/* Written under both mutexes, read under either. */
+static struct dpif *flow_dpif;
 
 enum redirect_kind
 redirect_ufid_kind(const ovs_u128 *ufid)
@@ -59,6 +68,41 @@ redirect_ufid_mark(ovs_u128 *ufid, enum redirect_kind kind, uint32_t hash)
     } else {
         ufid->u32[2] = hash;
         ufid->u32[3] = UFID_DIRECT;
+    }
+}
+
+/* Sets or clears the mark in the priority of 'key', which is 'len' bytes
+ * long. */
+void
+redirect_patch_priority(struct nlattr *key, size_t len, bool set)
+{
+    const struct nlattr *a = nl_attr_find__(key, len, OVS_KEY_ATTR_PRIORITY);
+
+    if (a) {
+        uint32_t value = nl_attr_get_u32(a);
+
+        value = set ? value | REDIRECT_MARK : value & ~REDIRECT_MARK;
+        memcpy(CONST_CAST(struct nlattr *, a) + 1, &value, sizeof value);
+    }
+}
+
+/* Actions of OpenFlow such as set_queue set all of the priority.  Without the
+ * mark the packet would be redirected once more after a tunnel. */
+void
+redirect_mark_actions(struct nlattr *actions, size_t len)
+{
+    struct nlattr *a;
+    size_t left;
+
+    NL_ATTR_FOR_EACH (a, left, actions, len) {
+        if (nl_attr_type(a) == OVS_ACTION_ATTR_CLONE) {
+            redirect_mark_actions(CONST_CAST(struct nlattr *, nl_attr_get(a)),
+                                  nl_attr_get_size(a));
+        } else if (nl_attr_type(a) == OVS_ACTION_ATTR_SET) {
+            redirect_patch_priority(CONST_CAST(struct nlattr *,
+                                               nl_attr_get(a)),
+                                    nl_attr_get_size(a), true);
+        }
     }
 }
 
@@ -93,19 +137,23 @@ redirect_ufid_probe(odp_port_t port, ovs_u128 *ufid)
 void
 redirect_set_dpif(struct dpif *dpif)
 {
+    ovs_mutex_lock(&exec_mutex);
     ovs_mutex_lock(&redirect_mutex);
     flow_dpif = dpif;
     ovs_mutex_unlock(&redirect_mutex);
+    ovs_mutex_unlock(&exec_mutex);
 }
 
 void
 redirect_forget_dpif(const struct dpif *dpif)
 {
+    ovs_mutex_lock(&exec_mutex);
     ovs_mutex_lock(&redirect_mutex);
     if (flow_dpif == dpif) {
         flow_dpif = NULL;
     }
     ovs_mutex_unlock(&redirect_mutex);
+    ovs_mutex_unlock(&exec_mutex);
 }
 
 bool
@@ -114,10 +162,10 @@ redirect_flow_have_dpif(void)
     return flow_dpif != NULL;
 }
 
-/* Not by dpif_operate(), which logs a warning where a flow is not there. */
+/* Not by dpif_operate(), which logs a warning where a flow is not there.  The
+ * caller holds one of the mutexes. */
 static void
 operate_one(struct dpif_op *op)
-    OVS_REQUIRES(redirect_mutex)
 {
     struct dpif_op *ops[1] = { op };
 
@@ -219,7 +267,7 @@ redirect_flow_send_probe(odp_port_t port, unsigned int id, uint16_t number)
     ofpbuf_init(&actions, 64);
     nl_msg_put_unspec(&actions, OVS_ACTION_ATTR_PUSH_VLAN, &vlan, sizeof vlan);
     nl_msg_put_odp_port(&actions, OVS_ACTION_ATTR_OUTPUT, port);
-    ovs_mutex_lock(&redirect_mutex);
+    ovs_mutex_lock(&exec_mutex);
     if (flow_dpif) {
         struct flow flow;
         struct dp_packet *packet = probe_packet(&flow, number);
@@ -235,7 +283,7 @@ redirect_flow_send_probe(odp_port_t port, unsigned int id, uint16_t number)
         dp_packet_delete(packet);
         sent = true;
     }
-    ovs_mutex_unlock(&redirect_mutex);
+    ovs_mutex_unlock(&exec_mutex);
     ofpbuf_uninit(&actions);
     return sent;
 }

@@ -116,7 +116,8 @@ struct redirect_ctx *redirect_ctx_obtain(const struct redirect_ctx_key *,
 void redirect_ctx_apply(struct redirect_ctx *, const struct redirect_table *,
                         long long int now) OVS_REQUIRES(redirect_mutex);
 void redirect_ctx_kill_port(odp_port_t) OVS_REQUIRES(redirect_mutex);
-void redirect_ctx_run(long long int now) OVS_REQUIRES(redirect_mutex);
+void redirect_ctx_run(struct redirect_ctx *, long long int now)
+    OVS_REQUIRES(redirect_mutex);
 bool redirect_ctx_owns(const ovs_u128 *ufid) OVS_REQUIRES(redirect_mutex);
 
 /* Ufids and flows, redirect-flow.c. */
@@ -137,6 +138,12 @@ bool redirect_flow_have_dpif(void) OVS_REQUIRES(redirect_mutex);
  * 'port'.  Returns false if there is no datapath. */
 bool redirect_flow_send_probe(odp_port_t port, unsigned int id,
                               uint16_t number);
+
+void redirect_patch_priority(struct nlattr *key, size_t len, bool set);
+
+/* Keeps the mark in what 'actions', 'len' bytes long, of a served flow set the
+ * priority to. */
+void redirect_mark_actions(struct nlattr *actions, size_t len);
 
 /* Revalidators, redirect-reval.c. */
 long long int redirect_last_unknown(void);

@@ -7,6 +7,7 @@
 #include <config.h>
 
 #include "datapath-hooks/affinity/redirect-impl.h"
+#include "datapath-hooks/ext-ufid.h"
 
 #include <errno.h>
 #include <string.h>
@@ -257,6 +258,9 @@ redirect_translate(const struct dp_packet *packet, const struct flow *flow,
     if (first && wc) {
         if (served) {
             wc->masks.skb_priority |= REDIRECT_MARK;
+            if (!ext_ufid_is(ufid, EXT_UFID_SESSION)) {
+                redirect_mark_actions(actions->data, actions->size);
+            }
         } else if (armed) {
             narrow(wc, flow);
         }
@@ -300,8 +304,7 @@ restore(struct dp_packet_batch *batch)
 }
 
 /* Decapsulates packets of a tunnel, which clears their metadata, and puts the
- * mark back on those that had it: those of the first size_t 'n' packets are
- * all marked or none is. */
+ * mark back if they had it: all of them, if 'marked', or none. */
 static void
 pop_tunnel(struct netdev *netdev, struct dp_packet_batch *batch, bool marked)
 {

@@ -90,21 +90,6 @@ dumped_end(void)
     }
 }
 
-/* Sets or clears the mark in the priority of 'key', which is 'len' bytes
- * long. */
-static void
-patch_priority(struct nlattr *key, size_t len, bool set)
-{
-    const struct nlattr *a = nl_attr_find__(key, len, OVS_KEY_ATTR_PRIORITY);
-
-    if (a) {
-        uint32_t value = nl_attr_get_u32(a);
-
-        value = set ? value | REDIRECT_MARK : value & ~REDIRECT_MARK;
-        memcpy(CONST_CAST(struct nlattr *, a) + 1, &value, sizeof value);
-    }
-}
-
 /* Decides what a revalidator is to think of a flow that it has dumped.
  * Returns false if it is to see nothing of it. */
 static bool
@@ -121,10 +106,10 @@ judge_flow(struct dpif_flow *f, const struct redirect_table *table)
         redirect_flow_check(&f->ufid);
         return false;
     case REDIRECT_SERVED:
-        patch_priority(CONST_CAST(struct nlattr *, f->key), f->key_len,
-                       false);
-        patch_priority(CONST_CAST(struct nlattr *, f->mask), f->mask_len,
-                       false);
+        redirect_patch_priority(CONST_CAST(struct nlattr *, f->key),
+                                f->key_len, false);
+        redirect_patch_priority(CONST_CAST(struct nlattr *, f->mask),
+                                f->mask_len, false);
         break;
     case REDIRECT_OTHERS:
         break;
@@ -179,31 +164,36 @@ redirect_flow_get(struct dpif_flow *f)
 {
     if (f->ufid_present && redirect_ufid_kind(&f->ufid) == REDIRECT_SERVED
         && in_revalidator()) {
-        patch_priority(CONST_CAST(struct nlattr *, f->key), f->key_len,
-                       false);
-        patch_priority(CONST_CAST(struct nlattr *, f->mask), f->mask_len,
-                       false);
+        redirect_patch_priority(CONST_CAST(struct nlattr *, f->key),
+                                f->key_len, false);
+        redirect_patch_priority(CONST_CAST(struct nlattr *, f->mask),
+                                f->mask_len, false);
     }
 }
 
 /* Makes '*copy' do what 'put', a change to a served flow, is for: the same
- * with the mark in key and mask.  'buf' keeps the memory. */
+ * with the mark in key, mask and actions.  'buf' keeps the memory. */
 static void
 mark_put(struct dpif_op *copy, const struct dpif_op *op, struct ofpbuf *buf)
 {
     const struct dpif_flow_put *put = &op->flow_put;
-    struct nlattr *key, *mask;
+    struct nlattr *key, *mask, *actions;
 
-    ofpbuf_init(buf, put->key_len + put->mask_len);
+    ofpbuf_init(buf, put->key_len + put->mask_len + put->actions_len);
     key = ofpbuf_put(buf, put->key, put->key_len);
     mask = ofpbuf_put(buf, put->mask, put->mask_len);
-    patch_priority(key, put->key_len, true);
-    patch_priority(mask, put->mask_len, true);
+    actions = ofpbuf_put(buf, put->actions, put->actions_len);
+    redirect_patch_priority(key, put->key_len, true);
+    redirect_patch_priority(mask, put->mask_len, true);
 
     *copy = *op;
     copy->flow_put.key = key;
     if (put->mask) {
         copy->flow_put.mask = mask;
+    }
+    if (put->actions) {
+        redirect_mark_actions(actions, put->actions_len);
+        copy->flow_put.actions = actions;
     }
     COVERAGE_INC(redirect_flow_put_marked);
 }

@@ -41,8 +41,13 @@ static size_t n_accels OVS_GUARDED_BY(redirect_mutex);
 static long long int armed_at OVS_GUARDED_BY(redirect_mutex);
 static unsigned int armed_dumps OVS_GUARDED_BY(redirect_mutex);
 
-/* Next reading of counters, ms.  Agent thread. */
-static long long int next_counters;
+/* Contexts whose flows are looked after before others, such as a thread with a
+ * miss, get the mutex; and ticks, of 100 ms, in which the counters of all are
+ * read once. */
+enum { TICK_CONTEXTS = 16, TICK_ROUNDS = 10 };
+
+/* Contexts that are summed up before others get the mutex. */
+enum { SUM_CONTEXTS = 256 };
 
 /* Any thread sets, main thread clears: revalidate soon. */
 static atomic_bool revalidate_wanted = false;
@@ -263,50 +268,108 @@ redirect_set_rules(const struct redirect_rule *new_rules, size_t n)
     ovs_mutex_unlock(&redirect_mutex);
 }
 
+static void
+ctx_count(struct redirect_ctx *ctx)
+    OVS_REQUIRES(redirect_mutex)
+{
+    if (ctx->state == REDIRECT_CTX_ON || ctx->state == REDIRECT_CTX_BYPASS) {
+        uint64_t live = redirect_flow_packets(ctx);
+
+        /* A flow may be flushed behind our back, and come back. */
+        ctx->base += live < ctx->live ? ctx->live : 0;
+        ctx->live = live;
+    }
+}
+
 void
 redirect_tick(long long int now)
 {
-    ovs_mutex_lock(&redirect_mutex);
-    redirect_ctx_run(now);
-    if (now >= next_counters) {
-        struct redirect_ctx *ctx;
+    static unsigned int round;
+    unsigned int id = 1;
 
-        HMAP_FOR_EACH (ctx, node, &redirect_contexts) {
-            if (ctx->state == REDIRECT_CTX_ON
-                || ctx->state == REDIRECT_CTX_BYPASS) {
-                uint64_t live = redirect_flow_packets(ctx);
+    round = (round + 1) % TICK_ROUNDS;
+    while (id <= REDIRECT_MAX_CONTEXTS) {
+        ovs_mutex_lock(&redirect_mutex);
+        for (int n = 0; id <= REDIRECT_MAX_CONTEXTS && n < TICK_CONTEXTS;
+             id++) {
+            struct redirect_ctx *ctx = redirect_ctx_get(id);
 
-                /* A flow may be flushed behind our back, and come back. */
-                ctx->base += live < ctx->live ? ctx->live : 0;
-                ctx->live = live;
+            if (ctx) {
+                redirect_ctx_run(ctx, now);
+                if (id % TICK_ROUNDS == round) {
+                    ctx_count(ctx);
+                }
+                n++;
             }
         }
-        next_counters = now + 1000;
+        ovs_mutex_unlock(&redirect_mutex);
     }
-    ovs_mutex_unlock(&redirect_mutex);
 }
 
-uint64_t
-redirect_packets(const struct aff_host_key *key)
-{
-    struct redirect_ctx *ctx;
-    uint64_t n = 0;
+/* One of the profiles that are asked for. */
+struct profile_sum {
+    struct hmap_node node;
+    const struct aff_host_key *key;
+    uint64_t packets;
+};
 
-    ovs_mutex_lock(&redirect_mutex);
-    HMAP_FOR_EACH (ctx, node, &redirect_contexts) {
-        if (aff_host_key_equal(&ctx->profile, key)) {
-            n += ctx->base + ctx->live;
+static void
+add_packets(const struct redirect_ctx *ctx, const struct hmap *sums)
+    OVS_REQUIRES(redirect_mutex)
+{
+    struct profile_sum *sum;
+
+    HMAP_FOR_EACH_WITH_HASH (sum, node, aff_host_key_hash(&ctx->profile),
+                             sums) {
+        if (aff_host_key_equal(&ctx->profile, sum->key)) {
+            sum->packets += ctx->base + ctx->live;
         }
     }
-    ovs_mutex_unlock(&redirect_mutex);
-    return n;
+}
+
+void
+redirect_packets(const struct aff_host_key keys[], uint64_t packets[],
+                 size_t n)
+{
+    struct profile_sum *sums = xcalloc(n, sizeof *sums);
+    struct hmap map = HMAP_INITIALIZER(&map);
+    unsigned int id = 1;
+
+    for (size_t i = 0; i < n; i++) {
+        sums[i].key = &keys[i];
+        hmap_insert(&map, &sums[i].node, aff_host_key_hash(&keys[i]));
+    }
+    while (n && id <= REDIRECT_MAX_CONTEXTS) {
+        ovs_mutex_lock(&redirect_mutex);
+        for (int m = 0; id <= REDIRECT_MAX_CONTEXTS && m < SUM_CONTEXTS;
+             id++) {
+            const struct redirect_ctx *ctx = redirect_ctx_get(id);
+
+            if (ctx) {
+                add_packets(ctx, &map);
+                m++;
+            }
+        }
+        ovs_mutex_unlock(&redirect_mutex);
+    }
+    for (size_t i = 0; i < n; i++) {
+        packets[i] = sums[i].packets;
+    }
+    hmap_destroy(&map);
+    free(sums);
 }
 
 void
 redirect_expire(void)
 {
     ovs_mutex_lock(&redirect_mutex);
-    redirect_ctx_run(time_msec() + 3600 * 1000);
+    for (unsigned int id = 1; id <= REDIRECT_MAX_CONTEXTS; id++) {
+        struct redirect_ctx *ctx = redirect_ctx_get(id);
+
+        if (ctx) {
+            redirect_ctx_run(ctx, time_msec() + 3600 * 1000);
+        }
+    }
     ovs_mutex_unlock(&redirect_mutex);
 }
 

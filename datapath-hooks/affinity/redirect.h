@@ -51,7 +51,9 @@
  * Limits: IP packets in Ethernet frames; at most REDIRECT_MAX_CONTEXTS at once
  * (others go the direct way); frames leave 4 bytes longer; one recirculation
  * less is left to the pipeline; packets under way when a rule comes or goes
- * may pass each other.  One userspace datapath.
+ * may pass each other; the mark is lost where a queue is set (set_queue) after
+ * recirculation, which matters if the packet then leaves a tunnel here.  One
+ * userspace datapath.
  *
  * Thread safety: each function says.  What PMD threads read is under RCU; all
  * else is under 'redirect_mutex'. */
@@ -125,9 +127,10 @@ void redirect_clock_start(odp_port_t port);
  * since the last call for 'port', else returns false.  Any thread. */
 bool redirect_clock_read(odp_port_t port, double *us);
 
-/* Packets that outward flows of 'key' have matched, as of the last second or
- * so; with the bypass, too.  Any thread. */
-uint64_t redirect_packets(const struct aff_host_key *);
+/* Stores into 'packets[i]' how many packets outward flows of 'keys[i]' have
+ * matched, as of the last second or so; with the bypass, too.  Any thread. */
+void redirect_packets(const struct aff_host_key keys[], uint64_t packets[],
+                      size_t n);
 
 /* Forgets contexts that are not in use now rather than in a minute, for
  * tests.  Any thread. */

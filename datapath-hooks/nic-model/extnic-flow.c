@@ -101,9 +101,12 @@ flow_destroy(struct rte_eth_dev *dev, struct rte_flow *rule,
     struct extnic_dev *nic = dev->data->dev_private;
 
     extnic_flow_lock(nic->flows);
-    int err = (rule->slot < nic->flows->max
+    int err = nic->link->shm->inject.destroy_fail;
+    if (!err) {
+        err = (rule->slot < nic->flows->max
                && nic->flows->rules[rule->slot] == rule
                ? remove_rule(nic->flows, rule) : ENOENT);
+    }
     extnic_flow_unlock(nic->flows);
     if (err) {
         return rte_flow_error_set(error, err, RTE_FLOW_ERROR_TYPE_HANDLE,
@@ -170,10 +173,16 @@ handle_create(struct rte_eth_dev *dev,
               const struct rte_flow_action *action,
               struct rte_flow_error *error)
 {
+    const struct extnic_dev *nic = dev->data->dev_private;
     struct rte_flow_action_handle *counter;
 
-    (void) dev;
     (void) conf;
+    if (nic->link->shm->inject.counter_fail) {
+        rte_flow_error_set(error, nic->link->shm->inject.counter_fail,
+                           RTE_FLOW_ERROR_TYPE_ACTION, action,
+                           "injected failure");
+        return NULL;
+    }
     if (action->type != RTE_FLOW_ACTION_TYPE_COUNT) {
         rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
                            "only COUNT can be indirect");

@@ -78,6 +78,27 @@ extnic_map_next__(struct extnic_rxq *q, uint64_t *end)
     return &source->maps[v % EXTNIC_N_MAPS];
 }
 
+uint64_t
+extnic_map_due__(const struct extnic_rxq *q)
+{
+    struct extnic_source *source = q->source;
+    uint32_t head = __atomic_load_n(&source->head, __ATOMIC_SEQ_CST);
+    uint64_t due = 0;
+
+    for (uint32_t v = q->map + 1; (int32_t) (head - v) >= 0; v++) {
+        const struct extnic_map *map = &source->maps[v % EXTNIC_N_MAPS];
+        uint64_t start = __atomic_load_n(&map->start, __ATOMIC_ACQUIRE);
+
+        if (start == EXTNIC_PENDING) {
+            start = resolve(source, v);
+        }
+        if (start >= map->delay && start - map->delay > due) {
+            due = start - map->delay;
+        }
+    }
+    return due;
+}
+
 void
 extnic_map_count_drops(struct extnic_rxq *q, const uint32_t *codes,
                        const struct extnic_entry *seq, uint32_t n)
@@ -241,8 +262,9 @@ extnic_source_set_reta(struct extnic_source *source, const uint8_t *reta)
 
     /* As with a real device, the table is in force when this returns: no queue
      * takes a packet by the old one any more.  A thread that was pre-empted
-     * has arrivals to catch up with first.  Injected stragglers are what comes
-     * after. */
+     * has arrivals to catch up with first.  One that gets no CPU for so long
+     * that this gives up still finds them in its ring when it comes back (see
+     * extnic_map_due()).  Injected stragglers are what comes after. */
     if (!err && !delayed) {
         wait_beyond(source, v - 1);
     }

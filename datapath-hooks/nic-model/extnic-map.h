@@ -26,6 +26,22 @@ extnic_map_at(struct extnic_rxq *q, uint64_t *end)
     return extnic_map_next__(q, end);
 }
 
+/* Position up to which packets have arrived in the queue whatever the clock
+ * says: where the newest map begins, which another queue has got to.  The
+ * thread of this one was off its CPU, which nobody knew before it came back,
+ * so the clock was set back by that. */
+uint64_t extnic_map_due__(const struct extnic_rxq *);
+
+static inline uint64_t
+extnic_map_due(const struct extnic_rxq *q)
+{
+    if (__builtin_expect(__atomic_load_n(&q->source->head, __ATOMIC_ACQUIRE)
+                         == q->map, 1)) {
+        return 0;
+    }
+    return extnic_map_due__(q);
+}
+
 /* The queue has nothing to scan: it skips to the newest map. */
 static inline void
 extnic_map_idle(struct extnic_rxq *q)

@@ -29,7 +29,7 @@
 #include "datapath-hooks/nic-model/extnic-hist.h"
 
 #define EXTNIC_SHM_MAGIC UINT64_C(0x31434e5458455653)
-#define EXTNIC_SHM_VERSION 5
+#define EXTNIC_SHM_VERSION 6
 
 #define EXTNIC_MAX_PORTS 4      /* Sources, and sinks, of one page. */
 #define EXTNIC_MAX_QUEUES 64    /* Queues of a port and direction. */
@@ -84,6 +84,8 @@ struct extnic_shm_cmd {
 struct extnic_shm_inject {
     int32_t reta_fail;          /* errno for RETA writes, 0 is off. */
     int32_t flow_fail;          /* errno for rte_flow_create(). */
+    int32_t destroy_fail;       /* errno for rte_flow_destroy(). */
+    int32_t counter_fail;       /* errno for new indirect counters. */
     uint32_t straggler_us;      /* Delay of a RETA write's effect. */
     uint32_t link_down;
     uint32_t rx_stall;          /* Receive bursts give nothing; an echo

@@ -125,6 +125,56 @@ scan(struct extnic_rxq *q, uint64_t target)
     }
 }
 
+/* Takes what has arrived up to position 'due', as far as the ring has room: no
+ * packet is missed because a thread did not get to run.  Looks at SCAN_MAX
+ * entries or as many more as it takes to find a packet. */
+static void
+scan_due(struct extnic_rxq *q, uint64_t due)
+{
+    uint64_t enough = q->at.pos + SCAN_MAX;
+
+    while (q->at.pos < due && (q->at.pos < enough || q->head == q->tail)) {
+        uint64_t room = q->n_desc - (q->tail - q->head);
+        uint64_t n = due - q->at.pos;
+
+        n = n < SCAN_CHUNK ? n : SCAN_CHUNK;
+        n = n < room ? n : room;
+        if (!n) {
+            break;
+        }
+        scan(q, q->at.pos + n);
+    }
+}
+
+/* Counts the packets up to position 'due' that scan_due() has yet to take. */
+static uint64_t
+count_due(const struct extnic_rxq *q, uint64_t due)
+{
+    struct extnic_rxq c = *q;   /* The queue itself stays where it is. */
+    uint64_t n_due = 0;
+
+    while (c.at.pos < due) {
+        uint64_t map_end;
+        const struct extnic_map *map = extnic_map_at(&c, &map_end);
+        const struct extnic_phase *phase
+            = &q->source->traffic->phases[c.at.phase];
+        const struct extnic_entry *seq = &phase->seq[c.at.idx];
+        uint64_t n = due - c.at.pos;
+        uint64_t left = extnic_run_left(&c);
+
+        n = n < left ? n : left;
+        n = n < map_end - c.at.pos ? n : map_end - c.at.pos;
+        for (uint64_t i = 0; i < n; i++) {
+            uint32_t code = __atomic_load_n(&map->code[seq[i].template],
+                                            __ATOMIC_RELAXED);
+
+            n_due += map->queue[code & EXTNIC_CODE_MASK] == q->id;
+        }
+        extnic_run_advance(&c, n);
+    }
+    return n_due;
+}
+
 void
 extnic_source_catch_up(struct extnic_rxq *q, uint64_t target)
 {
@@ -187,6 +237,11 @@ refresh(struct extnic_rxq *q, uint64_t now)
     double clock = (double) (int64_t) (now - extnic_clock_paused() - run->t0);
     if (__builtin_expect(clock >= q->window_end, 0)) {
         roll_window(q, clock);
+    }
+    uint64_t due = extnic_map_due(q);
+    if (__builtin_expect(due > q->at.pos, 0)) {
+        scan_due(q, due);
+        q->shm->depth = q->tail - q->head;
     }
     bool ended;
     uint64_t target = extnic_run_target(q, clock, &ended);
@@ -328,7 +383,9 @@ estimate_rx_count(const struct extnic_rxq *q)
 }
 
 /* As a NIC's descriptor rings, which any thread may look at.  The rings of the
- * model are filled by the thread that polls them. */
+ * model are filled by the thread that polls them; to it, what has arrived but
+ * found no room yet counts too, so that this can be more than the ring holds.
+ */
 uint32_t
 extnic_source_rx_count(void *q_)
 {
@@ -337,6 +394,9 @@ extnic_source_rx_count(void *q_)
     if (!extnic_thread.polls) {
         return estimate_rx_count(q);
     }
-    refresh(q, rte_rdtsc());
-    return q->tail - q->head;
+    if (!refresh(q, rte_rdtsc()) || !q->at.run->active
+        || q->at.run->stopped) {
+        return q->tail - q->head;
+    }
+    return q->tail - q->head + count_due(q, extnic_map_due(q));
 }

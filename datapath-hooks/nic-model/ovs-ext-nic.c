@@ -63,6 +63,7 @@ where FILE is the 'stat' argument of the ports.\n\
   reset FILE           zero all counters\n\
   rate FILE MPPS       change the offered rate\n\
   inject FILE KEY=VAL  faults: reta_fail=ERRNO flow_fail=ERRNO\n\
+                       destroy_fail=ERRNO counter_fail=ERRNO\n\
                        straggler_us=US link=0|1 rx_stall=0|1 rx_hang=0|1\n\
                        echo_us=US echo_loss=N (of 1000)\n\
   wait FILE [--timeout S]\n\
@@ -224,6 +225,10 @@ cmd_inject(struct extnic_shm *shm, int fd, const struct options *o)
         shm->inject.reta_fail = parse_number(o->args[2], value, 0, 133);
     } else if (!strcmp(o->args[2], "flow_fail")) {
         shm->inject.flow_fail = parse_number(o->args[2], value, 0, 133);
+    } else if (!strcmp(o->args[2], "destroy_fail")) {
+        shm->inject.destroy_fail = parse_number(o->args[2], value, 0, 133);
+    } else if (!strcmp(o->args[2], "counter_fail")) {
+        shm->inject.counter_fail = parse_number(o->args[2], value, 0, 133);
     } else if (!strcmp(o->args[2], "straggler_us")) {
         shm->inject.straggler_us = parse_number(o->args[2], value, 0, 1e6);
     } else if (!strcmp(o->args[2], "link")) {

@@ -56,12 +56,13 @@ change_table(const struct offload_update *update)
 {
     struct offload_flow *flow = update->aux;
     enum offload_result result;
-    unsigned int tid;
-    bool dead;
+    struct offload_turn turn;
 
-    tid = offload_enter(&flow->ufid);
-    atomic_read(&flow->dead, &dead);
-    if (dead || offload_flow_installed(flow, NULL) == update->insert) {
+    if (!offload_flow_begin(flow, &turn)) {
+        return OFFLOAD_GONE;
+    }
+    if (flow->untracked || offload_flow_is_stuck(flow)
+        || offload_flow_installed(flow, NULL) == update->insert) {
         result = OFFLOAD_GONE;
     } else if (update->insert) {
         result = offload_flow_install(flow);
@@ -70,7 +71,7 @@ change_table(const struct offload_update *update)
         result = offload_flow_uninstall(flow);
         COVERAGE_INC(offload_evict);
     }
-    offload_leave(tid);
+    offload_flow_end(&turn);
     if (result == OFFLOAD_FAILED) {
         COVERAGE_INC(offload_error);
     }
@@ -129,20 +130,24 @@ update_tables(struct offload_agent *a, long long int deadline)
 /* Does what was asked for since the last time. */
 static void
 check_requests(struct offload_agent *a, enum offload_mode *last)
-    OVS_REQUIRES(a->mutex)
 {
-    bool wanted;
+    bool changed, wanted;
 
-    if (a->settings.mode != *last) {
-        if (a->plan) {
-            offload_round_forget(a);
-        }
-        *last = a->settings.mode;
+    ovs_mutex_lock(&a->mutex);
+    changed = a->settings.mode != *last;
+    *last = a->settings.mode;
+    if (changed && a->plan) {
+        offload_round_forget(a);
     }
+    ovs_mutex_unlock(&a->mutex);
+    if (changed) {
+        offload_round_untrack();
+    }
+
     atomic_read(&flush_wanted, &wanted);
     if (wanted) {
         atomic_store(&flush_wanted, false);
-        if (a->plan && a->settings.mode == OFFLOAD_ON) {
+        if (a->plan && *last == OFFLOAD_ON) {
             offload_round_evict(a);
         }
     }
@@ -160,8 +165,8 @@ agent_main(void *aux OVS_UNUSED)
         long long int when, next, interval;
 
         latch_poll(&wake);
-        ovs_mutex_lock(&a->mutex);
         check_requests(a, &last);
+        ovs_mutex_lock(&a->mutex);
         interval = a->settings.interval;
         ovs_mutex_unlock(&a->mutex);
         next = MAX(begin + interval, end + interval / 10);

@@ -40,9 +40,10 @@ void offload_settings_parse(struct offload_settings *, const struct smap *);
 void offload_settings_init(struct offload_settings *);
 
 struct offload_agent {
-    struct ovs_mutex mutex;     /* Protects what follows. */
+    struct ovs_mutex mutex;     /* Protects what follows; never held while a
+                                 * device is waited for. */
     struct offload_settings settings;
-    struct offload_plan *plan;  /* Null while off. */
+    struct offload_plan *plan;  /* Null while off; agent creates, destroys. */
 
     /* Counters. */
     uint64_t n_ticks;
@@ -76,7 +77,11 @@ void offload_round_run(struct offload_agent *);
  * matter. */
 void offload_round_forget(struct offload_agent *a) OVS_REQUIRES(a->mutex);
 
-/* Takes all rules out of the tables. */
-void offload_round_evict(struct offload_agent *a) OVS_REQUIRES(a->mutex);
+/* Forgets flows that Open vSwitch was refused and so will not delete.  Without
+ * the mutex. */
+void offload_round_untrack(void);
+
+/* Takes all rules out of the tables.  Without the mutex. */
+void offload_round_evict(struct offload_agent *);
 
 #endif /* offload-agent.h */

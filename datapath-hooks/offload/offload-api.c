@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "datapath-hooks/ext-hooks.h"
 #include "datapath-hooks/offload/offload-flow.h"
 #include "datapath-hooks/offload/offload-queue.h"
 #include "datapath-hooks/offload/offload-rte.h"
@@ -56,20 +57,20 @@ note_shadow(struct offload_port *port, struct offload_flow *flow,
     }
     offload_flow_set(flow, match, actions, actions_len, info);
     flow->untracked = error != 0;
+    ovs_mutex_lock(&flow->device);
     ovs_mutex_lock(&flow->mutex);
-    atomic_read_relaxed(&port->installed, &n);
-    if (!error && !flow->installed) {
-        atomic_store_relaxed(&port->installed, n + 1);
-    } else if (error && flow->installed) {
-        atomic_store_relaxed(&port->installed, --n);
+    if (!error != flow->installed) {
+        atomic_add_relaxed(&port->installed, error ? (uint32_t) -1 : 1, &n);
     }
     if (error && put->error == ENOSPC) {
+        atomic_read_relaxed(&port->installed, &n);
         atomic_store_relaxed(&port->full_at, n);
     }
     flow->installed = !error;
     flow->partial = put->partial || !port->is_dpdk;
     flow->target = put->target;
     ovs_mutex_unlock(&flow->mutex);
+    ovs_mutex_unlock(&flow->device);
 }
 
 /* Remembers of stock's rules what offload_queue_run() has to know.  The rule's
@@ -88,7 +89,7 @@ note_stock(struct offload_port *port, const struct offload_rte_put *put,
             atomic_store_relaxed(&port->stock_rss, true);
         }
         atomic_read_relaxed(&port->stock_partial, &partial);
-        if (!partial || edition != offload_queue_edition(port->netdev)) {
+        if (!partial || edition != offload_queue_edition(port->name)) {
             atomic_store_relaxed(&port->stock_edition, edition);
             atomic_store_relaxed(&port->stock_partial, true);
         }
@@ -112,9 +113,9 @@ stock_put(struct netdev *netdev, struct offload_port *port,
         return api->flow_put(netdev, match, actions, actions_len, ufid, info,
                              stats);
     }
-    edition = offload_queue_edition(netdev);
+    edition = offload_queue_edition(port->name);
     target = (port->is_dpdk
-              ? offload_queue_target(offload_queue_of(netdev, &match->flow,
+              ? offload_queue_target(offload_queue_of(port->name, &match->flow,
                                                       &match->wc),
                                      steer_moves_reta(netdev))
               : OFFLOAD_TO_RSS);
@@ -131,6 +132,27 @@ stock_put(struct netdev *netdev, struct offload_port *port,
                     error, &put);
     }
     return error;
+}
+
+/* What comes from the wire has no priority (of the metadata), so nothing is
+ * lost with a mask that asks for none, which the providers cannot match.
+ * Redirection and sessions have flows ask for that, lest they overlap with
+ * those of packets that come back from a detour.  Returns 0, or EOPNOTSUPP if
+ * 'match' is of no packet from the wire. */
+static int
+match_wire(struct match *match)
+{
+    ext_translate_func *translate;
+
+    atomic_read_relaxed(&ext_hooks.translate, &translate);
+    if (!translate) {
+        return 0;               /* Stock. */
+    } else if (match->flow.skb_priority & match->wc.masks.skb_priority) {
+        return EOPNOTSUPP;
+    }
+    match->flow.skb_priority = 0;
+    match->wc.masks.skb_priority = 0;
+    return 0;
 }
 
 /* A flow that is a candidate already gets other actions. */
@@ -170,9 +192,17 @@ api_flow_put(struct netdev *netdev, struct match *match,
     if (stats) {
         memset(stats, 0, sizeof *stats);
     }
+    if (port && port->is_dpdk) {
+        error = match_wire(match);
+        if (error) {
+            return error;
+        }
+    }
     tid = offload_enter(ufid);
     flow = port ? offload_flow_find(port, ufid) : NULL;
-    if (!port || (!flow && offload_mode() != OFFLOAD_ON)
+    if (flow && offload_flow_is_stuck(flow)) {
+        error = EIO;
+    } else if (!port || (!flow && offload_mode() != OFFLOAD_ON)
         || (flow && offload_mode() == OFFLOAD_SHADOW && !flow->counter)) {
         error = stock_put(netdev, port, flow, match, actions, actions_len,
                           ufid, info, stats);
@@ -181,9 +211,34 @@ api_flow_put(struct netdev *netdev, struct match *match,
     } else {
         flow = offload_flow_add(port, ufid);
         offload_flow_set(flow, match, actions, actions_len, info);
-        offload_flow_adopt(flow);
+        error = offload_flow_adopt(flow);
+        if (error) {
+            offload_flow_remove(flow);
+        }
     }
     offload_leave(tid);
+    return error;
+}
+
+/* Returns 0 or a positive errno. */
+static int
+del_flow(struct offload_flow *flow, struct dpif_flow_stats *stats)
+{
+    struct dpif_flow_attrs attrs;
+    int error = 0;
+    bool dead;
+
+    atomic_read(&flow->dead, &dead);
+    if (dead) {
+        return ENOENT;
+    }
+    if (offload_flow_installed(flow, NULL) && offload_flow_uninstall(flow)) {
+        error = EIO;
+    }
+    if (stats) {
+        offload_flow_get(flow, stats, &attrs);
+    }
+    offload_flow_remove(flow);
     return error;
 }
 
@@ -201,15 +256,7 @@ api_flow_del(struct netdev *netdev, const ovs_u128 *ufid,
     if (!flow) {
         error = original(netdev)->flow_del(netdev, ufid, stats);
     } else {
-        struct dpif_flow_attrs attrs;
-
-        if (offload_flow_installed(flow, NULL)) {
-            offload_flow_uninstall(flow);
-        }
-        if (stats) {
-            offload_flow_get(flow, stats, &attrs);
-        }
-        offload_flow_remove(flow);
+        error = del_flow(flow, stats);
     }
     offload_leave(tid);
     return error;
@@ -226,6 +273,12 @@ api_flow_get(struct netdev *netdev, struct match *match,
 
     flow = port ? offload_flow_find(port, ufid) : NULL;
     if (flow) {
+        bool dead;
+
+        atomic_read(&flow->dead, &dead);
+        if (dead) {
+            return ENOENT;
+        }
         offload_flow_get(flow, stats, attrs);
         offload_seen()->flow = flow;
         offload_seen()->hw_packets = stats->n_packets;
@@ -251,10 +304,7 @@ api_flow_flush(struct netdev *netdev)
             if (netdev_offload_ufid_to_thread_id(flow->ufid) == self) {
                 unsigned int tid = offload_enter(&flow->ufid);
 
-                if (offload_flow_installed(flow, NULL)) {
-                    offload_flow_uninstall(flow);
-                }
-                offload_flow_remove(flow);
+                del_flow(flow, NULL);
                 offload_leave(tid);
             }
         }

@@ -6,8 +6,11 @@
 
 #include "datapath-hooks/offload/offload-flow.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "datapath-hooks/offload/offload-queue.h"
 #include "datapath-hooks/offload/offload-rte.h"
@@ -26,6 +29,12 @@ VLOG_DEFINE_THIS_MODULE(offload_flow);
 
 /* As many offload threads as Open vSwitch allows. */
 #define MAX_THREADS 10
+
+/* An update that takes longer means that the device does not answer. */
+#define HANG_MSEC 1000
+
+/* So long statistics wait for a rule's removal, after which they are exact. */
+#define READ_WAIT_MSEC 100
 
 struct cmap offload_ports = CMAP_INITIALIZER;
 static struct ovs_mutex ports_mutex = OVS_MUTEX_INITIALIZER;
@@ -90,6 +99,34 @@ offload_leave_all(void)
     }
 }
 
+bool
+offload_flow_begin(const struct offload_flow *flow, struct offload_turn *turn)
+{
+    struct netdev *netdev = netdev_from_name(flow->port->name);
+    bool dead;
+
+    /* Not under the lock: Open vSwitch frees a netdev with a lock held that
+     * offload threads take inside theirs. */
+    if (netdev != flow->port->netdev) {
+        netdev_close(netdev);
+        return false;
+    }
+    turn->netdev = netdev;
+    turn->tid = offload_enter(&flow->ufid);
+    atomic_read(&flow->dead, &dead);
+    if (dead) {
+        offload_flow_end(turn);
+    }
+    return !dead;
+}
+
+void
+offload_flow_end(struct offload_turn *turn)
+{
+    offload_leave(turn->tid);
+    netdev_close(turn->netdev);
+}
+
 /* Ports. */
 
 struct offload_port *
@@ -123,6 +160,7 @@ offload_port_create(struct netdev *netdev, const struct netdev_flow_api *api)
     cmap_init(&port->flows);
     ovs_mutex_init(&port->mutex);
     atomic_init(&port->full_at, UINT32_MAX);
+    atomic_init(&port->capacity, OFFLOAD_UNKNOWN);
     port->plan_port = -1;
 
     ovs_mutex_lock(&ports_mutex);
@@ -147,7 +185,21 @@ offload_port_unref(struct offload_port *port)
     }
 }
 
-/* 'netdev' is about to lose its flow API.  Its rules are gone already. */
+bool
+offload_port_hangs(const struct offload_port *port)
+{
+    long long int since;
+
+    atomic_read_relaxed(&port->busy_since, &since);
+    return since && time_msec() - since > HANG_MSEC;
+}
+
+static void drop_flow(struct offload_flow *);
+
+/* 'netdev' is about to lose its flow API and to be freed, under a lock that
+ * offload threads take inside theirs.  Who changes rules has a reference to
+ * the netdev, so nobody does.  With DPDK each rule has one too, so there is
+ * none. */
 void
 offload_port_destroy(struct netdev *netdev)
 {
@@ -157,12 +209,13 @@ offload_port_destroy(struct netdev *netdev)
     if (!port) {
         return;
     }
-    offload_enter_all();
     CMAP_FOR_EACH (flow, node, &port->flows) {
-        offload_flow_remove(flow);
+        if (!port->is_dpdk && offload_flow_installed(flow, NULL)) {
+            offload_flow_uninstall(flow);
+        }
+        drop_flow(flow);
     }
     atomic_store(&port->dead, true);
-    offload_leave_all();
 
     ovs_mutex_lock(&ports_mutex);
     cmap_remove(&offload_ports, &port->node, hash_pointer(netdev, 0));
@@ -171,6 +224,15 @@ offload_port_destroy(struct netdev *netdev)
 }
 
 /* Flows. */
+
+static void
+add_stats(struct dpif_flow_stats *sum, const struct dpif_flow_stats *s)
+{
+    sum->n_packets += s->n_packets;
+    sum->n_bytes += s->n_bytes;
+    sum->used = MAX(sum->used, s->used);
+    sum->tcp_flags |= s->tcp_flags;
+}
 
 static uint32_t
 ufid_hash(const ovs_u128 *ufid)
@@ -203,6 +265,7 @@ offload_flow_add(struct offload_port *port, const ovs_u128 *ufid)
     ovs_refcount_ref(&port->refs);
     ovs_refcount_init(&flow->refs);
     atomic_init(&flow->dead, false);
+    ovs_mutex_init(&flow->device);
     ovs_mutex_init(&flow->mutex);
     ovs_mutex_lock(&port->mutex);
     cmap_insert(&port->flows, &flow->node, ufid_hash(ufid));
@@ -223,6 +286,7 @@ static void
 flow_free(struct offload_flow *flow)
 {
     flow_clear(flow);
+    ovs_mutex_destroy(&flow->device);
     ovs_mutex_destroy(&flow->mutex);
     offload_port_unref(flow->port);
     free(flow);
@@ -250,6 +314,7 @@ offload_flow_set(struct offload_flow *flow, const struct match *match,
                  const struct nlattr *actions, size_t actions_len,
                  const struct offload_info *info)
 {
+    ovs_mutex_lock(&flow->mutex);
     flow_clear(flow);
     flow->flow = miniflow_create(&match->flow);
     flow->mask = minimask_create(&match->wc);
@@ -259,11 +324,22 @@ offload_flow_set(struct offload_flow *flow, const struct match *match,
     flow->actions_len = actions_len;
     flow->mark = info->flow_mark;
     flow->orig_in_port = info->orig_in_port;
+    ovs_mutex_unlock(&flow->mutex);
 }
 
-/* Takes 'flow' from the table; its rule has to be out. */
+/* Stores what 'flow' matches. */
 void
-offload_flow_remove(struct offload_flow *flow)
+offload_flow_match(struct offload_flow *flow, struct flow *f,
+                   struct flow_wildcards *wc)
+{
+    ovs_mutex_lock(&flow->mutex);
+    miniflow_expand(flow->flow, f);
+    minimask_expand(flow->mask, wc);
+    ovs_mutex_unlock(&flow->mutex);
+}
+
+static void
+drop_flow(struct offload_flow *flow)
 {
     struct offload_port *port = flow->port;
 
@@ -274,16 +350,43 @@ offload_flow_remove(struct offload_flow *flow)
     offload_flow_unref(flow);
 }
 
-/* Statistics. */
-
+/* The rule of 'flow' is in the table, against our will, and no business of
+ * ours any more. */
 static void
-add_stats(struct dpif_flow_stats *sum, const struct dpif_flow_stats *s)
+give_up_rule(struct offload_flow *flow)
 {
-    sum->n_packets += s->n_packets;
-    sum->n_bytes += s->n_bytes;
-    sum->used = MAX(sum->used, s->used);
-    sum->tcp_flags |= s->tcp_flags;
+    struct offload_counter *counter;
+
+    ovs_mutex_lock(&flow->device);
+    ovs_mutex_lock(&flow->mutex);
+    counter = flow->counter;
+    flow->counter = NULL;
+    add_stats(&flow->base, &flow->live);
+    memset(&flow->live, 0, sizeof flow->live);
+    if (flow->installed) {
+        flow->installed = flow->partial = false;
+        COUNT(&flow->port->installed, (uint32_t) -1);
+    }
+    ovs_mutex_unlock(&flow->mutex);
+    if (counter) {
+        offload_counter_destroy(counter);
+    }
+    ovs_mutex_unlock(&flow->device);
 }
+
+/* Takes 'flow' from the table; its rule has to be out or stuck. */
+void
+offload_flow_remove(struct offload_flow *flow)
+{
+    if (offload_flow_is_stuck(flow)) {
+        give_up_rule(flow);
+        atomic_store(&flow->dead, true);
+    } else {
+        drop_flow(flow);
+    }
+}
+
+/* Statistics. */
 
 /* Asks the original provider. */
 static int
@@ -311,41 +414,80 @@ original_get(struct offload_flow *flow, struct dpif_flow_stats *stats)
 /* Brings 'live' up to date, if the device says. */
 static void
 flow_read(struct offload_flow *flow)
-    OVS_REQUIRES(flow->mutex)
+    OVS_REQUIRES(flow->device)
 {
     struct dpif_flow_stats stats;
+    int error;
 
     if (flow->partial) {
         return;                 /* Its packets are counted in software. */
     }
     memset(&stats, 0, sizeof stats);
-    if (flow->counter) {
-        if (!offload_counter_read(flow->counter, &stats)) {
-            if (stats.n_packets != flow->live.n_packets) {
-                flow->live.used = time_msec();
-            }
-            flow->live.n_packets = stats.n_packets;
-            flow->live.n_bytes = stats.n_bytes;
-        }
-    } else if (!original_get(flow, &stats)) {
-        flow->live = stats;
+    error = (flow->counter ? offload_counter_read(flow->counter, &stats)
+             : original_get(flow, &stats));
+    if (error) {
+        return;
     }
+    ovs_mutex_lock(&flow->mutex);
+    if (flow->counter) {
+        stats.used = (stats.n_packets != flow->live.n_packets
+                      ? time_msec() : flow->live.used);
+    }
+    flow->live = stats;
+    ovs_mutex_unlock(&flow->mutex);
 }
 
+/* Takes 'device' of 'flow', but does not wait for a device that hangs. */
+static bool
+try_device(struct offload_flow *flow)
+    OVS_NO_THREAD_SAFETY_ANALYSIS
+{
+    struct timespec until;
+
+    if (offload_port_hangs(flow->port)) {
+        return false;
+    } else if (!ovs_mutex_trylock(&flow->device)) {
+        return true;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += READ_WAIT_MSEC * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return !pthread_mutex_clocklock(&flow->device.lock, CLOCK_MONOTONIC,
+                                    &until);
+}
+
+/* Stores the statistics of 'flow', of the last time they were read if the
+ * device does not answer. */
 void
 offload_flow_get(struct offload_flow *flow, struct dpif_flow_stats *stats,
                  struct dpif_flow_attrs *attrs)
+    OVS_NO_THREAD_SAFETY_ANALYSIS
 {
-    ovs_mutex_lock(&flow->mutex);
-    if (flow->installed) {
-        flow_read(flow);
+    if (try_device(flow)) {
+        if (flow->installed) {
+            flow_read(flow);
+        }
+        ovs_mutex_unlock(&flow->device);
     }
+    ovs_mutex_lock(&flow->mutex);
     *stats = flow->base;
     add_stats(stats, &flow->live);
     attrs->offloaded = flow->installed;
     attrs->dp_layer = flow->installed && !flow->partial ? "dpdk" : "ovs";
     attrs->dp_extra_info = NULL;
     ovs_mutex_unlock(&flow->mutex);
+}
+
+bool
+offload_flow_is_stuck(struct offload_flow *flow)
+{
+    bool stuck;
+
+    ovs_mutex_lock(&flow->mutex);
+    stuck = flow->stuck;
+    ovs_mutex_unlock(&flow->mutex);
+    return stuck;
 }
 
 bool
@@ -415,7 +557,7 @@ flow_target(const struct offload_flow *flow)
     }
     miniflow_expand(flow->flow, &f);
     minimask_expand(flow->mask, &wc);
-    return offload_queue_target(offload_queue_of(netdev, &f, &wc),
+    return offload_queue_target(offload_queue_of(flow->port->name, &f, &wc),
                                 steer_moves_reta(netdev));
 }
 
@@ -428,7 +570,7 @@ offload_flow_install(struct offload_flow *flow)
     long long int start;
     int error;
 
-    if (flow->stuck) {
+    if (offload_flow_is_stuck(flow)) {
         return OFFLOAD_FAILED;
     }
     start = time_usec();
@@ -443,6 +585,7 @@ offload_flow_install(struct offload_flow *flow)
         return put.error == ENOSPC ? OFFLOAD_NO_SPACE : OFFLOAD_FAILED;
     }
 
+    ovs_mutex_lock(&flow->device);
     ovs_mutex_lock(&flow->mutex);
     flow->installed = true;
     flow->partial = put.partial || !port->is_dpdk;
@@ -450,7 +593,30 @@ offload_flow_install(struct offload_flow *flow)
     flow->counter = put.counter;
     memset(&flow->live, 0, sizeof flow->live);
     ovs_mutex_unlock(&flow->mutex);
+    ovs_mutex_unlock(&flow->device);
     return OFFLOAD_DONE;
+}
+
+/* The rule of 'flow' is out of the table.  Returns the counter to destroy, or
+ * null. */
+static struct offload_counter *
+note_removed(struct offload_flow *flow)
+    OVS_REQUIRES(flow->device)
+{
+    struct offload_port *port = flow->port;
+    struct offload_counter *counter;
+
+    ovs_mutex_lock(&flow->mutex);
+    counter = flow->counter;
+    flow->counter = NULL;
+    COUNT(&port->hw_packets, flow->live.n_packets);
+    add_stats(&flow->base, &flow->live);
+    memset(&flow->live, 0, sizeof flow->live);
+    flow->installed = flow->partial = false;
+    ovs_mutex_unlock(&flow->mutex);
+    COUNT(&port->installed, (uint32_t) -1);
+    COUNT(&port->n_removed, UINT64_C(1));
+    return counter;
 }
 
 /* Takes the rule of 'flow', which is in the table, out of it. */
@@ -458,40 +624,40 @@ enum offload_result
 offload_flow_uninstall(struct offload_flow *flow)
 {
     struct offload_port *port = flow->port;
+    struct offload_counter *counter;
     int error;
 
-    if (flow->stuck) {
+    if (offload_flow_is_stuck(flow)) {
         return OFFLOAD_FAILED;
     }
     atomic_store_relaxed(&port->busy_since, time_msec());
-    ovs_mutex_lock(&flow->mutex);
+    ovs_mutex_lock(&flow->device);
     if (!flow->counter) {
         flow_read(flow);        /* The last occasion. */
     }
     error = port->api->flow_del(port->netdev, &flow->ufid, NULL);
     if (error) {
+        ovs_mutex_lock(&flow->mutex);
         flow->stuck = true;
+        ovs_mutex_unlock(&flow->mutex);
     } else {
         if (flow->counter) {
             flow_read(flow);
-            offload_counter_destroy(flow->counter);
-            flow->counter = NULL;
         }
-        COUNT(&port->hw_packets, flow->live.n_packets);
-        add_stats(&flow->base, &flow->live);
-        memset(&flow->live, 0, sizeof flow->live);
-        flow->installed = flow->partial = false;
-        COUNT(&port->installed, (uint32_t) -1);
-        COUNT(&port->n_removed, UINT64_C(1));
+        counter = note_removed(flow);
+        if (counter) {
+            offload_counter_destroy(counter);
+        }
     }
-    ovs_mutex_unlock(&flow->mutex);
+    ovs_mutex_unlock(&flow->device);
     atomic_store_relaxed(&port->busy_since, 0);
     return error ? OFFLOAD_FAILED : OFFLOAD_DONE;
 }
 
 /* If there is a rule for 'flow', a new candidate, from when Open vSwitch was
- * in charge, replaces it: it may have other actions. */
-void
+ * in charge, replaces it: it may have other actions.  Returns 0 or a positive
+ * errno if that one is stuck. */
+int
 offload_flow_adopt(struct offload_flow *flow)
 {
     struct offload_port *port = flow->port;
@@ -500,16 +666,21 @@ offload_flow_adopt(struct offload_flow *flow)
 
     atomic_read_relaxed(&port->had_stock, &had_stock);
     if (!had_stock) {
-        return;
+        return 0;
     }
-    memset(&stats, 0, sizeof stats);
     if (port->api->flow_get) {
+        memset(&stats, 0, sizeof stats);
         if (original_get(flow, &stats)) {
-            return;
+            return 0;           /* There is none. */
         }
         ovs_mutex_lock(&flow->mutex);
-        flow->base = stats;
+        flow->installed = true;
         ovs_mutex_unlock(&flow->mutex);
+        COUNT(&port->installed, UINT32_C(1));
+        if (offload_flow_uninstall(flow) != OFFLOAD_DONE) {
+            return EIO;
+        }
     }
     offload_flow_install(flow);
+    return 0;
 }

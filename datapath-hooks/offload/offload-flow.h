@@ -30,8 +30,21 @@
  * come through offload-api.c, and a port that is being reconfigured holds all
  * of the locks.
  *
+ * A device may take its time to answer, or never do.  So nobody calls one with
+ * a flow's 'mutex' or that of the agent held, nor waits for an offload
+ * thread's lock with those.
+ *
  * Lock order: dpif-netdev's 'port_rwlock', the lock of an offload thread,
- * a flow's 'mutex'. */
+ * a flow's 'device', Open vSwitch's own for its netdevs, a flow's 'mutex'.
+ *
+ * Rules that a device keeps
+ * =========================
+ *
+ * When a device refuses to remove a rule, Open vSwitch's provider keeps an
+ * entry that it takes as removed, and asserts that there is none when a rule
+ * of the same ufid comes.  Such a candidate is 'stuck': its rule is left alone
+ * from then on, and when Open vSwitch deletes the flow, it stays among those
+ * of the port, 'dead', so that no flow of that ufid is offered again. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,6 +57,8 @@
 #include "ovs-thread.h"
 #include "ovs-ext/offload/offload-plan.h"
 
+struct flow;
+struct flow_wildcards;
 struct match;
 struct netdev_flow_api;
 struct offload_counter;
@@ -63,7 +78,7 @@ struct offload_port {
     char *name;
     bool is_dpdk;
     struct ovs_refcount refs;   /* The table and each of its flows. */
-    ATOMIC(bool) dead;          /* All offload threads' locks. */
+    ATOMIC(bool) dead;          /* 'netdev' is being freed. */
     ATOMIC(bool) had_stock;     /* Mode off may have left rules. */
 
     /* Of rules made in modes off and shadow that only mark packets; offload
@@ -72,8 +87,8 @@ struct offload_port {
     ATOMIC(bool) stock_rss;     /* ...with RSS... */
     ATOMIC(uint32_t) stock_edition; /* ...as of this offload_queue_edition(),
                                      * the first of them. */
-    struct cmap flows;          /* By ufid; changed under a thread's lock... */
-    struct ovs_mutex mutex;     /* ...and this. */
+    struct cmap flows;          /* By ufid. */
+    struct ovs_mutex mutex;     /* To change 'flows'. */
 
     /* Counters, for display; any thread. */
     ATOMIC(uint32_t) installed;     /* Rules of ours in the table. */
@@ -84,6 +99,7 @@ struct offload_port {
                                      * insertions. */
     ATOMIC(uint32_t) insert_us;     /* Mean time of recent inserts. */
     ATOMIC(long long int) busy_since;   /* An update is under way; 0: none. */
+    ATOMIC(uint32_t) capacity;      /* OFFLOAD_UNKNOWN; agent. */
 
     /* Agent. */
     int plan_port;              /* Of the planner, or -1. */
@@ -97,9 +113,10 @@ struct offload_flow {
     ovs_u128 ufid;              /* Of the megaflow. */
     struct offload_port *port;
     struct ovs_refcount refs;   /* The table, the agent. */
-    ATOMIC(bool) dead;          /* Not in the table any more. */
+    ATOMIC(bool) dead;          /* Not in the table any more, or a stuck rest
+                                 * of one that was. */
 
-    /* What to insert; offload thread's lock. */
+    /* What to insert.  Written under the offload thread's lock and 'mutex'. */
     struct miniflow *flow;
     struct minimask *mask;
     struct tun_metadata_allocation *tun_md; /* Or null. */
@@ -108,13 +125,18 @@ struct offload_flow {
     uint32_t mark;
     odp_port_t orig_in_port;
     bool untracked;             /* dpif-netdev will not delete it (shadow). */
-    bool stuck;                 /* The device does not let go of the rule. */
     int target;                 /* If partial, see offload-queue.h. */
 
-    struct ovs_mutex mutex;     /* Protects what follows. */
-    bool installed;             /* Written under the thread's lock too. */
+    struct ovs_mutex device;    /* Held while the device is asked for the
+                                 * statistics, or to remove the rule. */
+    struct ovs_mutex mutex;     /* Protects what follows; never for long. */
+
+    /* Written under the thread's lock and 'device' too. */
+    bool installed;
     bool partial;               /* The rule only marks packets. */
+    bool stuck;                 /* The device does not let go of the rule. */
     struct offload_counter *counter;    /* Or null. */
+
     struct dpif_flow_stats base;    /* Of earlier insertions. */
     struct dpif_flow_stats live;    /* Of this one, when last read. */
 
@@ -139,12 +161,26 @@ struct offload_port *offload_port_find(const struct netdev *);
 void offload_port_destroy(struct netdev *);
 void offload_port_unref(struct offload_port *);
 
+/* An update of 'port' has been under way for so long that the device does not
+ * seem to answer.  Any thread. */
+bool offload_port_hangs(const struct offload_port *);
+
 /* The calling thread acts as the offload thread of 'ufid' until
  * offload_leave(), which wants what offload_enter() returned. */
 unsigned int offload_enter(const ovs_u128 *ufid);
 void offload_leave(unsigned int);
 void offload_enter_all(void);
 void offload_leave_all(void);
+
+/* As offload_enter(), for threads that have no reference to the port's netdev:
+ * it is there until offload_flow_end().  Returns false, and then nothing has
+ * to be ended, if the flow has gone. */
+struct offload_turn {
+    struct netdev *netdev;
+    unsigned int tid;
+};
+bool offload_flow_begin(const struct offload_flow *, struct offload_turn *);
+void offload_flow_end(struct offload_turn *);
 
 /* Flows.  Between offload_enter() and offload_leave(): */
 struct offload_flow *offload_flow_add(struct offload_port *,
@@ -155,7 +191,7 @@ void offload_flow_set(struct offload_flow *, const struct match *,
 enum offload_result offload_flow_install(struct offload_flow *);
 enum offload_result offload_flow_uninstall(struct offload_flow *);
 void offload_flow_remove(struct offload_flow *);
-void offload_flow_adopt(struct offload_flow *);
+int offload_flow_adopt(struct offload_flow *);
 
 /* Any thread: */
 struct offload_flow *offload_flow_find(const struct offload_port *,
@@ -163,6 +199,9 @@ struct offload_flow *offload_flow_find(const struct offload_port *,
 void offload_flow_get(struct offload_flow *, struct dpif_flow_stats *,
                       struct dpif_flow_attrs *);
 bool offload_flow_installed(struct offload_flow *, bool *partial);
+bool offload_flow_is_stuck(struct offload_flow *);
+void offload_flow_match(struct offload_flow *, struct flow *,
+                        struct flow_wildcards *);
 bool offload_flow_try_ref(struct offload_flow *);
 void offload_flow_unref(struct offload_flow *);
 

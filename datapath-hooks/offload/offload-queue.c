@@ -14,12 +14,13 @@
 #include "datapath-hooks/steering/steer.h"
 #include "flow.h"
 #include "hash.h"
-#include "netdev.h"
 #include "ofproto/ofproto-dpif.h"
 #include "ofproto/ofproto-dpif-upcall.h"
+#include "openvswitch/poll-loop.h"
 #include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
 #include "seq.h"
+#include "timeval.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(offload_queue);
@@ -32,6 +33,12 @@ static struct offload_queue queues[OFFLOAD_MAX_QUEUES]
 static size_t n_queues OVS_GUARDED_BY(queue_mutex);
 static struct seq *queue_seq;   /* Changes with them. */
 
+/* Stale rules are looked for no more often than this, since all flows pay for
+ * it; ms.  Main thread. */
+enum { STALE_INTERVAL = 1000 };
+static long long int next_look;
+static uint64_t seen_seq;       /* As of the last look. */
+
 void
 offload_set_queues(const struct offload_queue *new, size_t n)
 {
@@ -43,7 +50,7 @@ offload_set_queues(const struct offload_queue *new, size_t n)
 }
 
 int
-offload_queue_of(const struct netdev *netdev, const struct flow *flow,
+offload_queue_of(const char *netdev_name, const struct flow *flow,
                  const struct flow_wildcards *wc)
 {
     int target = OFFLOAD_TO_RSS;
@@ -55,7 +62,7 @@ offload_queue_of(const struct netdev *netdev, const struct flow *flow,
     for (size_t i = 0; i < n_queues && target == OFFLOAD_TO_RSS; i++) {
         const struct offload_queue *q = &queues[i];
 
-        if (strcmp(q->netdev, netdev_get_name(netdev))) {
+        if (strcmp(q->netdev, netdev_name)) {
             continue;
         } else if (!single) {
             target = OFFLOAD_TO_NOBODY;
@@ -68,7 +75,7 @@ offload_queue_of(const struct netdev *netdev, const struct flow *flow,
 }
 
 uint32_t
-offload_queue_edition(const struct netdev *netdev)
+offload_queue_edition(const char *netdev_name)
 {
     uint32_t hash = 0;
 
@@ -76,7 +83,7 @@ offload_queue_edition(const struct netdev *netdev)
     for (size_t i = 0; i < n_queues; i++) {
         const struct offload_queue *q = &queues[i];
 
-        if (!strcmp(q->netdev, netdev_get_name(netdev))) {
+        if (!strcmp(q->netdev, netdev_name)) {
             hash = hash_2words(hash_add(hash, aff_host_key_hash(&q->key)),
                                q->queue) | 1;
         }
@@ -100,7 +107,7 @@ is_stale(struct offload_port *port)
     atomic_read_relaxed(&port->stock_rss, &rss);
     atomic_read_relaxed(&port->stock_edition, &edition);
     return ((rss && steer_moves_reta(port->netdev))
-            || edition != offload_queue_edition(port->netdev));
+            || edition != offload_queue_edition(port->name));
 }
 
 void
@@ -116,7 +123,7 @@ offload_queue_release(void)
             atomic_store_relaxed(&port->stock_rss,
                                  !steer_moves_reta(port->netdev));
             atomic_store_relaxed(&port->stock_edition,
-                                 offload_queue_edition(port->netdev));
+                                 offload_queue_edition(port->name));
             atomic_store_relaxed(&port->stock_partial, true);
         }
     }
@@ -127,9 +134,14 @@ offload_queue_release(void)
 void
 offload_queue_run(void)
 {
+    uint64_t seq = seq_read(queue_seq);
     struct offload_port *port;
     bool stale = false;
 
+    if (time_msec() < next_look) {
+        return;
+    }
+    seen_seq = seq;
     CMAP_FOR_EACH (port, node, &offload_ports) {
         if (is_stale(port)) {
             VLOG_INFO("%s: rules have to be made again, since who decides on "
@@ -143,6 +155,7 @@ offload_queue_run(void)
         struct shash_node *node;
 
         COVERAGE_INC(offload_stale_rules);
+        next_look = time_msec() + STALE_INTERVAL;
         SHASH_FOR_EACH (node, &all_dpif_backers) {
             const struct dpif_backer *backer = node->data;
 
@@ -156,7 +169,11 @@ offload_queue_run(void)
 void
 offload_queue_wait(void)
 {
-    seq_wait(queue_seq, seq_read(queue_seq));
+    if (seq_read(queue_seq) != seen_seq) {
+        poll_timer_wait_until(next_look);
+    } else {
+        seq_wait(queue_seq, seen_seq);
+    }
 }
 
 void

@@ -20,7 +20,6 @@
 
 struct flow;
 struct flow_wildcards;
-struct netdev;
 
 /* A target: the number of a queue, or one of these. */
 enum {
@@ -29,14 +28,14 @@ enum {
     OFFLOAD_TO_NOBODY = -3      /* To several queues: no such rule. */
 };
 
-/* Returns the target of flows of 'netdev' that match 'flow' and 'wc', but for
- * steering: never OFFLOAD_TO_TABLE. */
-int offload_queue_of(const struct netdev *, const struct flow *,
+/* Returns the target of flows of the netdev of that name that match 'flow' and
+ * 'wc', but for steering: never OFFLOAD_TO_TABLE. */
+int offload_queue_of(const char *netdev_name, const struct flow *,
                      const struct flow_wildcards *);
 
 /* Returns a number that is another when what offload_queue_of() returns for
- * 'netdev' may be, 0 as long as it is OFFLOAD_TO_RSS for all flows. */
-uint32_t offload_queue_edition(const struct netdev *);
+ * the netdev may be, 0 as long as it is OFFLOAD_TO_RSS for all flows. */
+uint32_t offload_queue_edition(const char *netdev_name);
 
 /* The target in the end, given what offload_queue_of() returned and whether
  * steering moves traffic by the table. */

@@ -18,12 +18,16 @@
 #include "datapath-hooks/steering/steer.h"
 #include "dpif.h"
 #include "flow.h"
+#include "ovs-rcu.h"
 #include "timeval.h"
 #include "util.h"
 
 /* A rule that marks packets saves their classification; one with actions saves
  * receiving and sending them too. */
 #define PARTIAL_SAVING 0.2
+
+/* Flows between two times that the thread lets RCU go on. */
+#define QUIESCE_FLOWS 64
 
 /* Dumps after which a flow that nobody will delete is taken as gone. */
 #define UNTRACKED_ROUNDS 3
@@ -166,7 +170,9 @@ note_flow(struct offload_agent *a, const struct dpif_flow *f, long long now)
         return;                 /* Not a candidate, or not known for now. */
     }
     if (!flow->planned) {
-        meet_flow(a, flow, now);
+        if (!offload_flow_is_stuck(flow)) {
+            meet_flow(a, flow, now);
+        }
         if (!flow->planned) {
             return;
         }
@@ -203,7 +209,9 @@ dump__(struct offload_agent *a, struct dpif *dpif, long long int now)
             break;
         }
         note_flow(a, &f, now);
-        n++;
+        if (++n % QUIESCE_FLOWS == 0) {
+            ovsrcu_quiesce();
+        }
     }
     offload_seen()->flow = NULL;
     dpif_flow_dump_thread_destroy(dump_thread);
@@ -244,38 +252,13 @@ check_queue(struct offload_flow *flow)
     if (!port->queue_edition) {
         flow->queue = OFFLOAD_TO_RSS;
     } else if (flow->queue_edition != port->queue_edition) {
-        unsigned int tid = offload_enter(&flow->ufid);
         struct flow_wildcards wc;
         struct flow f;
 
-        miniflow_expand(flow->flow, &f);
-        minimask_expand(flow->mask, &wc);
-        offload_leave(tid);
-        flow->queue = offload_queue_of(port->netdev, &f, &wc);
+        offload_flow_match(flow, &f, &wc);
+        flow->queue = offload_queue_of(port->name, &f, &wc);
     }
     flow->queue_edition = port->queue_edition;
-}
-
-/* Rules that only mark packets depend on who decides on queues. */
-static void
-check_target(struct offload_agent *a, struct offload_flow *flow)
-    OVS_REQUIRES(a->mutex)
-{
-    bool partial, in = offload_flow_installed(flow, &partial);
-
-    check_queue(flow);
-    if (in && partial && flow->port->is_dpdk
-        && flow->target != offload_queue_target(flow->queue,
-                                                flow->port->steered)
-        && offload_plan_take(a->plan, time_msec())) {
-        unsigned int tid = offload_enter(&flow->ufid);
-
-        if (offload_flow_installed(flow, NULL)
-            && offload_flow_uninstall(flow) == OFFLOAD_DONE) {
-            offload_flow_install(flow);
-        }
-        offload_leave(tid);
-    }
 }
 
 static void
@@ -292,19 +275,6 @@ count_flow(struct offload_agent *a, struct offload_flow *flow, long long now)
     flow->last_hw = flow->hw;
 }
 
-static void
-untrack(struct offload_flow *flow)
-{
-    unsigned int tid = offload_enter(&flow->ufid);
-    bool dead;
-
-    atomic_read(&flow->dead, &dead);
-    if (!dead && flow->untracked) {
-        offload_flow_remove(flow);
-    }
-    offload_leave(tid);
-}
-
 /* Tells the planner what became of 'flows[i]' since the last tick.  Returns
  * false if that is no longer the same flow. */
 static bool
@@ -314,11 +284,8 @@ tell_flow(struct offload_agent *a, size_t i, long long int now)
     struct offload_flow *flow = flows[i];
     bool dead, partial, in;
 
-    if (flow->untracked && flow->round + UNTRACKED_ROUNDS < a_round) {
-        untrack(flow);
-    }
     atomic_read(&flow->dead, &dead);
-    if (dead) {
+    if (dead || offload_flow_is_stuck(flow)) {
         forget_flow(a, i);
         return false;
     }
@@ -332,7 +299,6 @@ tell_flow(struct offload_agent *a, size_t i, long long int now)
             offload_plan_set_saving(a->plan, flow->id,
                                     partial ? PARTIAL_SAVING : 1);
         }
-        check_target(a, flow);
     }
     offload_wish_flow(a->plan, flow);
     return true;
@@ -350,7 +316,7 @@ begin_ports(struct offload_agent *a, long long int now)
         port->round_hw = port->round_all = 0;
         port->steered = port->is_dpdk && steer_moves_reta(port->netdev);
         port->queue_edition = (port->is_dpdk
-                               ? offload_queue_edition(port->netdev) : 0);
+                               ? offload_queue_edition(port->name) : 0);
         atomic_read_relaxed(&port->full_at, &full);
         if (port->plan_port >= 0 && full != UINT32_MAX
             && a->settings.mode == OFFLOAD_SHADOW) {
@@ -359,11 +325,140 @@ begin_ports(struct offload_agent *a, long long int now)
     }
 }
 
+/* Makes what the planner knows of tables' sizes known to all. */
+static void
+end_ports(struct offload_agent *a)
+    OVS_REQUIRES(a->mutex)
+{
+    struct offload_port *port;
+
+    CMAP_FOR_EACH (port, node, &offload_ports) {
+        struct offload_port_stats stats = { .capacity = OFFLOAD_UNKNOWN };
+
+        if (port->plan_port >= 0) {
+            offload_plan_port_stats(a->plan, port->plan_port, &stats);
+        }
+        atomic_store_relaxed(&port->capacity, stats.capacity);
+    }
+}
+
+static bool
+take(struct offload_agent *a)
+{
+    bool taken;
+
+    ovs_mutex_lock(&a->mutex);
+    taken = offload_plan_take(a->plan, time_msec());
+    ovs_mutex_unlock(&a->mutex);
+    return taken;
+}
+
+/* Rules that only mark packets depend on who decides on queues. */
+static void
+check_target(struct offload_agent *a, struct offload_flow *flow)
+{
+    bool partial, in = offload_flow_installed(flow, &partial);
+    struct offload_turn turn;
+
+    check_queue(flow);
+    if (in && partial && flow->port->is_dpdk
+        && flow->target != offload_queue_target(flow->queue,
+                                                flow->port->steered)
+        && take(a) && offload_flow_begin(flow, &turn)) {
+        if (offload_flow_installed(flow, NULL)
+            && offload_flow_uninstall(flow) == OFFLOAD_DONE) {
+            offload_flow_install(flow);
+        }
+        offload_flow_end(&turn);
+    }
+}
+
+static void
+untrack(struct offload_flow *flow)
+{
+    unsigned int tid = offload_enter(&flow->ufid);
+    bool dead;
+
+    atomic_read(&flow->dead, &dead);
+    if (!dead && flow->untracked) {
+        offload_flow_remove(flow);
+    }
+    offload_leave(tid);
+}
+
+/* Sees to the flows that the planner knows, without the mutex, since a device
+ * may be asked. */
+static void
+check_flows(struct offload_agent *a, enum offload_mode mode)
+{
+    for (size_t i = 0; i < n_flows; i++) {
+        struct offload_flow *flow = flows[i];
+
+        if (flow->untracked && flow->round + UNTRACKED_ROUNDS < a_round) {
+            untrack(flow);
+        } else if (mode == OFFLOAD_ON) {
+            check_target(a, flow);
+        }
+        if (i % QUIESCE_FLOWS == 0) {
+            ovsrcu_quiesce();
+        }
+    }
+}
+
+/* Forgets flows that nobody will delete and that no dump has met. */
+static void
+sweep_untracked(bool all)
+{
+    struct offload_port *port;
+
+    CMAP_FOR_EACH (port, node, &offload_ports) {
+        struct offload_flow *flow;
+
+        CMAP_FOR_EACH (flow, node, &port->flows) {
+            if (!flow->untracked || flow->planned) {
+                continue;
+            } else if (!flow->round) {
+                flow->round = a_round;  /* It is not older than that. */
+            }
+            if (all || flow->round + UNTRACKED_ROUNDS < a_round) {
+                untrack(flow);
+            }
+        }
+    }
+}
+
+void
+offload_round_untrack(void)
+{
+    sweep_untracked(true);
+}
+
+static void
+tell_flows(struct offload_agent *a, long long int now)
+    OVS_REQUIRES(a->mutex)
+{
+    unsigned int n = 0;
+
+    begin_ports(a, now);
+    offload_wish_begin();
+    for (size_t i = 0; i < n_flows; ) {
+        i += tell_flow(a, i, now);
+        if (++n % QUIESCE_FLOWS == 0) {
+            ovsrcu_quiesce();
+        }
+    }
+    offload_wish_end();
+    sweep_ports(a);
+    offload_plan_tick(a->plan, now);
+    end_ports(a);
+    a->n_ticks++;
+}
+
 void
 offload_round_run(struct offload_agent *a)
 {
     long long int start = time_usec();
-    long long int now = start / 1000;
+    enum offload_mode mode;
 
     if (cmap_is_empty(&offload_ports) && !n_flows) {
         return;
@@ -376,17 +471,15 @@ offload_round_run(struct offload_agent *a)
 
     if (dump(a)) {
         ovs_mutex_lock(&a->mutex);
-        begin_ports(a, now);
-        offload_wish_begin();
-        for (size_t i = 0; i < n_flows; ) {
-            i += tell_flow(a, i, now);
-        }
-        offload_wish_end();
-        sweep_ports(a);
-        offload_plan_tick(a->plan, now);
-        a->n_ticks++;
+        tell_flows(a, start / 1000);
         a->tick_us = time_usec() - start;
+        mode = a->settings.mode;
         ovs_mutex_unlock(&a->mutex);
+
+        check_flows(a, mode);
+        if (mode == OFFLOAD_SHADOW) {
+            sweep_untracked(false);
+        }
     }
 }
 
@@ -394,15 +487,20 @@ void
 offload_round_evict(struct offload_agent *a)
 {
     for (size_t i = 0; i < n_flows; i++) {
-        unsigned int tid = offload_enter(&flows[i]->ufid);
-        bool dead;
+        struct offload_turn turn;
 
-        atomic_read(&flows[i]->dead, &dead);
-        if (!dead && offload_flow_installed(flows[i], NULL)) {
-            offload_flow_uninstall(flows[i]);
+        if (offload_flow_begin(flows[i], &turn)) {
+            if (offload_flow_installed(flows[i], NULL)) {
+                offload_flow_uninstall(flows[i]);
+            }
+            offload_flow_end(&turn);
         }
-        offload_leave(tid);
+        ovs_mutex_lock(&a->mutex);
         offload_plan_set_in(a->plan, flows[i]->id, false);
+        ovs_mutex_unlock(&a->mutex);
+        if (i % QUIESCE_FLOWS == 0) {
+            ovsrcu_quiesce();
+        }
     }
 }
 

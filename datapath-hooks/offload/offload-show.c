@@ -24,9 +24,6 @@
 #include "util.h"
 #include "uuid.h"
 
-/* An update that takes longer means that the device does not answer. */
-#define STUCK_MSEC 1000
-
 /* What there is to say about a port. */
 struct port_view {
     struct offload_port_stats plan;
@@ -35,6 +32,18 @@ struct port_view {
     double share;               /* Of the last interval's packets. */
     bool planned;               /* 'plan' is valid. */
 };
+
+/* Fills in what is for any thread to read. */
+static void
+view_counters(const struct offload_port *port, struct port_view *view)
+{
+    atomic_read_relaxed(&port->installed, &view->installed);
+    atomic_read_relaxed(&port->insert_us, &view->insert_us);
+    atomic_read_relaxed(&port->n_inserted, &view->inserted);
+    atomic_read_relaxed(&port->n_removed, &view->removed);
+    atomic_read_relaxed(&port->n_failed, &view->failed);
+    atomic_read_relaxed(&port->hw_packets, &view->hw_packets);
+}
 
 static void
 view_port(const struct offload_port *port, struct port_view *view)
@@ -48,12 +57,7 @@ view_port(const struct offload_port *port, struct port_view *view)
         offload_plan_port_stats(a->plan, port->plan_port, &view->plan);
         view->planned = true;
     }
-    atomic_read_relaxed(&port->installed, &view->installed);
-    atomic_read_relaxed(&port->insert_us, &view->insert_us);
-    atomic_read_relaxed(&port->n_inserted, &view->inserted);
-    atomic_read_relaxed(&port->n_removed, &view->removed);
-    atomic_read_relaxed(&port->n_failed, &view->failed);
-    atomic_read_relaxed(&port->hw_packets, &view->hw_packets);
+    view_counters(port, view);
     view->share = (port->round_all
                    ? (double) port->round_hw / port->round_all : 0);
 }
@@ -62,33 +66,29 @@ bool
 offload_flow_table(const char *name, struct monitor_flow_table *table)
 {
     struct offload_port *port;
-    bool found = false;
 
-    ovs_mutex_lock(&offload_agent.mutex);
     CMAP_FOR_EACH (port, node, &offload_ports) {
         struct port_view view;
-        long long int since;
+        uint32_t capacity;
 
         if (strcmp(port->name, name)) {
             continue;
         }
-        view_port(port, &view);
-        atomic_read_relaxed(&port->busy_since, &since);
+        view_counters(port, &view);
+        atomic_read_relaxed(&port->capacity, &capacity);
         *table = (struct monitor_flow_table) {
             .used = view.installed,
-            .capacity = (view.plan.capacity == OFFLOAD_UNKNOWN ? 0
-                         : view.plan.capacity),
+            .capacity = capacity == OFFLOAD_UNKNOWN ? 0 : capacity,
             .inserted = view.inserted,
             .removed = view.removed,
             .failed = view.failed,
             .hits = view.hw_packets,
             .insert_us = view.insert_us,
-            .stuck = since && time_msec() - since > STUCK_MSEC,
+            .stuck = offload_port_hangs(port),
         };
-        found = true;
+        return true;
     }
-    ovs_mutex_unlock(&offload_agent.mutex);
-    return found;
+    return false;
 }
 
 /* JSON. */
@@ -113,6 +113,7 @@ port_to_json(const struct offload_port *port, const struct port_view *view)
 
     json_object_put_string(json, "name", port->name);
     put_int(json, "candidates", view->plan.candidates);
+    put_int(json, "flows", cmap_count(&port->flows));
     put_int(json, "installed", view->installed);
     put_int(json, "planned", view->plan.used);
     put_int(json, "capacity", (view->plan.capacity == OFFLOAD_UNKNOWN ? -1LL
@@ -249,9 +250,10 @@ is_wanted(struct offload_flow *flow, void *wanted_)
 
 /* Why 'flow' is in the table or not. */
 static const char *
-reason(const struct offload_flow *flow, const struct offload_explanation *e)
+reason(struct offload_flow *flow, const struct offload_explanation *e)
 {
-    return (flow->stuck ? "the device does not let go of its rule"
+    return (offload_flow_is_stuck(flow)
+            ? "the device does not let go of its rule"
             : e->failures ? "its last inserts failed"
             : e->in ? "it is worth its place"
             : e->room ? "too few packets to be worth an update, or waiting "

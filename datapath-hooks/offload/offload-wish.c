@@ -97,24 +97,18 @@ offload_wish_begin(void)
 
 /* Returns the number of the wish that 'flow' is meant by, or -1. */
 static int
-wish_lookup(const struct offload_flow *flow)
+wish_lookup(struct offload_flow *flow)
     OVS_REQUIRES(offload_agent.mutex)
 {
     struct flow_wildcards wc;
     struct aff_host_key key;
-    unsigned int tid;
     struct flow f;
     bool single;
 
     if (!n_wishes) {
         return -1;
     }
-    /* What a flow matches is its offload thread's to change. */
-    tid = offload_enter(&flow->ufid);
-    miniflow_expand(flow->flow, &f);
-    minimask_expand(flow->mask, &wc);
-    offload_leave(tid);
-
+    offload_flow_match(flow, &f, &wc);
     single = aff_host_key_of_match(&key, &f, &wc);
     for (int i = 0; single && i < n_wishes; i++) {
         const struct offload_wish *w = &wishes[i].wish;

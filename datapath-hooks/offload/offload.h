@@ -10,8 +10,10 @@
  *
  * The flow API providers of Open vSwitch ("dpdk_flow_api" and "dummy") are
  * registered in a decorated copy (offload-api.c).  With
- * other_config:ext-offload off, the default, the copy calls the original and
- * keeps nothing.  Otherwise every flow that OVS offers becomes a candidate
+ * other_config:ext-offload off, the default, the copy calls the original, and
+ * of a port's rules keeps no more than whether there are some that only mark
+ * packets (offload-queue.h); candidates from before are kept until their flows
+ * are deleted.  Otherwise every flow that OVS offers becomes a candidate
  * (offload-flow.c), a thread of its own (offload-agent.c) reads what they
  * count, asks the planner (ovs-ext/offload/) and changes the tables.
  *

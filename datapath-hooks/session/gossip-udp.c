@@ -6,9 +6,13 @@
 #include "datapath-hooks/session/gossip-udp.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "openvswitch/poll-loop.h"
@@ -124,9 +128,67 @@ open_socket(struct gossip_udp *u, const struct gossip_addr *addr)
     return 0;
 }
 
+/* Reads a number from 'fd'.  Returns false if there is none; an empty file
+ * is 0. */
+static bool
+read_epoch(int fd, uint64_t *epoch)
+{
+    char text[32], *end;
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+
+    if (n < 0) {
+        return false;
+    }
+    text[n] = '\0';
+    *epoch = 0;
+    if (n) {
+        errno = 0;
+        *epoch = strtoull(text, &end, 10);
+        return !errno && end > text && !strcmp(end, "\n")
+               && *epoch < GOSSIP_MAX_EPOCH;
+    }
+    return true;
+}
+
+/* Stores an epoch to start with: 'now', ms since 1970, or more if the last one
+ * that the file 'path' holds was not earlier, as after the clock was set back.
+ * Writes it to that file, mode 0600, before it returns, so that no start
+ * repeats one.  Returns null, or what is wrong, which the caller frees; then
+ * the epoch is the best there is. */
+char *
+gossip_epoch_take(const char *path, uint64_t now, uint64_t *epoch)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                  0600);
+    char *error = NULL;
+    uint64_t last;
+    char text[32];
+
+    *epoch = now;
+    if (fd < 0) {
+        return xasprintf("%s: %s", path, ovs_strerror(errno));
+    }
+    if (!read_epoch(fd, &last)) {
+        error = xasprintf("%s: not the time of the last start: written anew",
+                          path);
+    } else {
+        *epoch = MAX(now, last + 1);
+    }
+
+    /* Never shorter than before, but for nonsense: a crash leaves a number. */
+    int n = snprintf(text, sizeof text, "%015"PRIu64"\n", *epoch);
+    if (fchmod(fd, 0600) || pwrite(fd, text, n, 0) != n || ftruncate(fd, n)
+        || fsync(fd)) {
+        free(error);
+        error = xasprintf("%s: %s", path, ovs_strerror(errno));
+    }
+    close(fd);
+    return error;
+}
+
 /* Starts to gossip as 'cfg' says on 'listen', "ADDRESS:PORT", the address that
- * others reach us at.  Sets the members 'addr', 'epoch', 'tx' and 'tx_aux' of
- * '*cfg'.  There is no key yet: add it to gossip_udp_seal().  Returns 0 and
+ * others reach us at.  Sets the members 'addr', 'tx' and 'tx_aux' of '*cfg',
+ * and 'epoch' to the time if it is 0.  There is no key yet: add it to gossip_udp_seal().  Returns 0 and
  * '*udpp', or a positive errno and '*errorp', which the caller frees. */
 int
 gossip_udp_create(struct gossip_config *cfg, const char *listen,
@@ -155,7 +217,9 @@ gossip_udp_create(struct gossip_config *cfg, const char *listen,
         u->msgs[i].msg_hdr.msg_iovlen = 1;
         u->msgs[i].msg_hdr.msg_name = &u->froms[i];
     }
-    cfg->epoch = time_wall_msec();
+    if (!cfg->epoch) {
+        cfg->epoch = time_wall_msec();
+    }
     cfg->tx = tx;
     cfg->tx_aux = u;
     u->seal = gossip_seal_create(gossip_host_id(cfg->name), cfg->epoch,

@@ -34,6 +34,7 @@ struct gossip_udp_stats {
                                          * address. */
 };
 
+char *gossip_epoch_take(const char *path, uint64_t now, uint64_t *epoch);
 int gossip_udp_create(struct gossip_config *, const char *listen,
                       struct gossip_udp **, char **errorp);
 void gossip_udp_destroy(struct gossip_udp *);

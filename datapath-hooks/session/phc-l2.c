@@ -58,7 +58,9 @@ struct phc_l2 {
     struct item *batch;         /* [PHC_L2_BATCH] */
     struct phc_change *changes; /* [PHC_L2_BATCH] */
     bool is_loaded, has_said;
+    bool is_full;               /* The last write said ENOSPC. */
     long long int retry_at;
+    long long int purged_at;    /* What has expired was dropped last. */
 };
 
 /* Queues 'op' for '*arg', a record or filter. */
@@ -145,6 +147,7 @@ open_store(struct phc_l2 *l2)
             error = xstrdup(ovs_strerror(retval));
         }
         l2->is_loaded = true;
+        l2->purged_at = time_msec();    /* Loading does, too. */
         ovs_mutex_lock(&l2->mutex);
         l2->counts.loaded = true;
         ovs_mutex_unlock(&l2->mutex);
@@ -153,25 +156,51 @@ open_store(struct phc_l2 *l2)
     free(error);
 }
 
+/* When to look for what has expired: sooner if there is need of room. */
+static long long int
+purge_at(const struct phc_l2 *l2)
+{
+    return l2->purged_at + (l2->is_full ? PHC_L2_PURGE_FULL_MS
+                            : PHC_L2_PURGE_MS);
+}
+
+static void
+purge(struct phc_l2 *l2)
+{
+    if (time_msec() >= purge_at(l2)) {
+        phc_store_purge(l2->store, time_wall_msec());
+        l2->purged_at = time_msec();
+        ovs_mutex_lock(&l2->mutex);
+        phc_store_get_counts(l2->store, &l2->counts.store);
+        ovs_mutex_unlock(&l2->mutex);
+    }
+}
+
 static void
 write_changes(struct phc_l2 *l2, size_t n)
 {
+    bool is_pause = time_msec() < l2->retry_at;
     int error;
 
     if (!n) {
         return;
     }
-    error = (time_msec() < l2->retry_at ? ENOSPC
-             : phc_store_write(l2->store, l2->changes, n));
-    if (error) {
-        ovs_mutex_lock(&l2->mutex);
-        l2->counts.lost += n;
-        ovs_mutex_unlock(&l2->mutex);
-        if (time_msec() < l2->retry_at) {
-            return;             /* Was said when it failed. */
-        }
+    error = is_pause ? EAGAIN : phc_store_write(l2->store, l2->changes, n);
+    if (!is_pause) {
+        l2->is_full = error == ENOSPC;
     }
-    note(l2, error ? ovs_strerror(error) : NULL);
+    if (error) {
+        /* What is deleted need not be lost, and makes room. */
+        size_t done = (l2->is_full
+                       ? phc_store_delete(l2->store, l2->changes, n) : 0);
+
+        ovs_mutex_lock(&l2->mutex);
+        l2->counts.lost += n - done;
+        ovs_mutex_unlock(&l2->mutex);
+    }
+    if (!is_pause) {            /* Else it was said when it failed. */
+        note(l2, error ? ovs_strerror(error) : NULL);
+    }
 }
 
 struct flush {
@@ -204,8 +233,11 @@ run_flush(struct phc_l2 *l2, const struct phc_filter *filter)
     int error = phc_store_load(l2->store, 0, collect, &flush);
 
     for (size_t i = 0; i < flush.n && !error; i += PHC_L2_BATCH) {
-        error = phc_store_write(l2->store, flush.changes + i,
-                                MIN(flush.n - i, PHC_L2_BATCH));
+        size_t n = MIN(flush.n - i, PHC_L2_BATCH);
+
+        if (phc_store_delete(l2->store, flush.changes + i, n) < n) {
+            error = ENOSPC;
+        }
     }
     note(l2, error ? ovs_strerror(error) : NULL);
     free(flush.changes);
@@ -256,15 +288,14 @@ phc_l2_main(void *l2_)
                 ovs_mutex_unlock(&l2->mutex);
                 run_batch(l2, n);
             } while (n);
+            purge(l2);
         }
         if (is_last) {
             break;
         }
         seq_wait(l2->work, seq);
         latch_wait(&l2->exit);
-        if (!l2->store) {
-            poll_timer_wait_until(l2->retry_at);
-        }
+        poll_timer_wait_until(l2->store ? purge_at(l2) : l2->retry_at);
         poll_block();
     }
     phc_store_close(l2->store);

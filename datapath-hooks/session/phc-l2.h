@@ -17,7 +17,9 @@
  * At the start all that the file holds comes as answers, templates first.
  *
  * A store that fails (disk full, file damaged, no key) is said once in the
- * log, counted, and tried again every PHC_L2_RETRY_MS; level 1 goes on.
+ * log, counted, and tried again every PHC_L2_RETRY_MS; level 1 goes on.  What
+ * is to be deleted is, also while the file is full, and what has expired goes
+ * once a minute.
  *
  * Thread safety: any thread but PMD threads may call anything here, except
  * that phc_l2_stop() must be the last. */
@@ -34,7 +36,9 @@ struct phc_l2;
 enum {
     PHC_L2_QUEUE = 16384,       /* Changes and questions that wait. */
     PHC_L2_BATCH = 4096,        /* Changes in a transaction. */
-    PHC_L2_RETRY_MS = 5000
+    PHC_L2_RETRY_MS = 5000,
+    PHC_L2_PURGE_MS = 60 * 1000,    /* Between looks for what has expired, */
+    PHC_L2_PURGE_FULL_MS = 15 * 1000    /* and while there is no room. */
 };
 
 struct phc_l2_counts {

@@ -32,6 +32,7 @@ enum {
 struct phc_store {
     MDB_env *env;
     MDB_dbi dbi;
+    size_t max_bytes;
     EVP_MAC_CTX *mac;           /* Has the key. */
     struct phc_store_counts counts;     /* But for 'n'. */
 };
@@ -168,7 +169,8 @@ open_env(struct phc_store *s, const struct phc_store_config *config)
         s->env = NULL;
         return error;
     }
-    mdb_env_set_mapsize(s->env, config->max_bytes);
+    s->max_bytes = config->max_bytes;
+    mdb_env_set_mapsize(s->env, s->max_bytes);
     mdb_env_set_maxreaders(s->env, MAX_READERS);
     error = mdb_env_open(s->env, config->path,
                          MDB_NOSUBDIR | MDB_NOMETASYNC | MDB_NOTLS
@@ -300,6 +302,51 @@ change(struct phc_store *s, MDB_txn *txn, const struct phc_change *c)
     return mdb_put(txn, s->dbi, &key, &value, 0);
 }
 
+/* Whether as much of the file is free as deleting may need. */
+static bool
+has_room(struct phc_store *s)
+{
+    MDB_val key, value;
+    MDB_cursor *cursor;
+    MDB_envinfo info;
+    MDB_stat stat;
+    MDB_txn *txn;
+    size_t pages, used, n_free = 0;
+
+    if (mdb_env_info(s->env, &info) || mdb_env_stat(s->env, &stat)) {
+        return false;
+    }
+    pages = s->max_bytes / stat.ms_psize;
+    used = info.me_last_pgno + 1 + pages / 8;
+    if (used <= pages) {
+        return true;
+    }
+
+    /* Database 0 has, by transaction, lists of pages that are free again. */
+    if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)) {
+        return false;
+    }
+    if (!mdb_cursor_open(txn, 0, &cursor)) {
+        while (!mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+            n_free += *(const size_t *) value.mv_data;
+        }
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    return used <= pages + n_free;
+}
+
+static bool
+any_puts(const struct phc_change *changes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!changes[i].delete) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Makes 'n' changes, all or none.  Returns 0, ENOSPC if the disk or the file
  * is full, or another positive errno. */
 int
@@ -307,7 +354,8 @@ phc_store_write(struct phc_store *s, const struct phc_change *changes,
                 size_t n)
 {
     MDB_txn *txn;
-    int error = mdb_txn_begin(s->env, NULL, 0, &txn);
+    int error = (any_puts(changes, n) && !has_room(s) ? MDB_MAP_FULL
+                 : mdb_txn_begin(s->env, NULL, 0, &txn));
 
     if (!error) {
         for (size_t i = 0; !error && i < n; i++) {
@@ -329,23 +377,84 @@ phc_store_write(struct phc_store *s, const struct phc_change *changes,
     return 0;
 }
 
-static void
-drop(struct phc_store *s, const uint8_t *keys, const uint8_t *lens, size_t n)
+/* Deletes the keys 'keys', if they are there, in one transaction. */
+static int
+delete_keys(struct phc_store *s, const MDB_val *keys, size_t n)
 {
     MDB_txn *txn;
+    int error = mdb_txn_begin(s->env, NULL, 0, &txn);
 
-    if (!n || mdb_txn_begin(s->env, NULL, 0, &txn)) {
-        return;
+    if (error) {
+        return error;
     }
     for (size_t i = 0; i < n; i++) {
-        MDB_val key = { lens[i],
-                        CONST_CAST(uint8_t *, keys + i * UINT8_MAX) };
+        MDB_val key = keys[i];
 
-        mdb_del(txn, s->dbi, &key, NULL);
+        error = mdb_del(txn, s->dbi, &key, NULL);
+        if (error && error != MDB_NOTFOUND) {
+            mdb_txn_abort(txn);
+            return error;
+        }
     }
-    if (!mdb_txn_commit(txn)) {
+    error = mdb_txn_commit(txn);
+    if (!error) {
         s->counts.deletes += n;
     }
+    return error;
+}
+
+/* Likewise, in as many transactions as it takes.  To delete takes pages, too,
+ * which those that it frees make up for only later: if the file is full, there
+ * are some more for this alone.  Returns how many it deleted. */
+static size_t
+drop(struct phc_store *s, const MDB_val *keys, size_t n)
+{
+    size_t done = 0, chunk = n;
+    bool grown = false;
+
+    while (done < n) {
+        size_t k = MIN(chunk, n - done);
+        int error = delete_keys(s, keys + done, k);
+
+        if (!error) {
+            done += k;
+        } else if (lmdb_errno(error) == ENOSPC && !grown) {
+            grown = true;
+            mdb_env_set_mapsize(s->env, s->max_bytes + s->max_bytes / 8);
+        } else if (lmdb_errno(error) == ENOSPC && k > 1) {
+            chunk = k / 2;
+        } else {
+            break;
+        }
+    }
+    if (grown) {
+        mdb_env_set_mapsize(s->env, s->max_bytes);
+    }
+    return done;
+}
+
+/* Makes those of 'n' changes that delete, also if the file is full.  Returns
+ * how many it made. */
+size_t
+phc_store_delete(struct phc_store *s, const struct phc_change *changes,
+                 size_t n)
+{
+    MDB_val *keys = xcalloc(MAX(n, 1), sizeof *keys);
+    uint8_t (*data)[PHC_RECORD_MAX_KEY] = xcalloc(MAX(n, 1), sizeof *data);
+    size_t n_keys = 0, done;
+
+    for (size_t i = 0; i < n; i++) {
+        if (changes[i].delete) {
+            keys[n_keys].mv_size = phc_record_format_key(&changes[i].record,
+                                                         data[n_keys]);
+            keys[n_keys].mv_data = data[n_keys];
+            n_keys++;
+        }
+    }
+    done = drop(s, keys, n_keys);
+    free(keys);
+    free(data);
+    return done;
 }
 
 /* Reads the record of session 'key'.  Returns 0, ENOENT if there is none,
@@ -354,7 +463,7 @@ int
 phc_store_get(struct phc_store *s, const struct sess_key *session,
               struct phc_record *r)
 {
-    uint8_t data[UINT8_MAX], len;
+    uint8_t data[PHC_RECORD_MAX_KEY];
     struct phc_record want = { .type = PHC_RECORD_SESSION, .key = *session };
     MDB_val key = { phc_record_format_key(&want, data), data }, value;
     MDB_txn *txn;
@@ -371,8 +480,7 @@ phc_store_get(struct phc_store *s, const struct sess_key *session,
         return lmdb_errno(error);
     }
     if (!ok) {
-        len = key.mv_size;
-        drop(s, data, &len, 1);
+        drop(s, &key, 1);
         return EBADMSG;
     }
     s->counts.hits++;
@@ -381,28 +489,44 @@ phc_store_get(struct phc_store *s, const struct sess_key *session,
 
 enum { MAX_DROP = 1024 };
 
-struct dropped {
-    uint8_t keys[MAX_DROP * UINT8_MAX];
-    uint8_t lens[MAX_DROP];
+/* A walk, in parts: after each, what it found to be dropped is. */
+struct walk {
+    enum phc_record_type type;
+    uint64_t now;
+    phc_store_func *cb;         /* Or null. */
+    void *aux;
+
+    uint8_t from[UINT8_MAX];    /* Key to go on at. */
+    size_t from_len;
+    bool full;                  /* No room in 'keys': go on at 'from'. */
+    bool keep;                  /* Dropping does not work. */
+
+    uint8_t data[MAX_DROP][UINT8_MAX];
+    MDB_val keys[MAX_DROP];     /* To be dropped; in 'data'. */
     size_t n;
 };
 
 static void
-note_drop(struct dropped *d, const MDB_val *key)
+walk_drop(struct walk *w, const MDB_val *key)
 {
-    if (d->n < MAX_DROP && key->mv_size <= UINT8_MAX) {
-        memcpy(d->keys + d->n * UINT8_MAX, key->mv_data, key->mv_size);
-        d->lens[d->n++] = key->mv_size;
+    if (w->keep || key->mv_size > UINT8_MAX) {
+        return;
+    }
+    memcpy(w->data[w->n], key->mv_data, key->mv_size);
+    w->keys[w->n].mv_size = key->mv_size;
+    w->keys[w->n].mv_data = w->data[w->n];
+    if (++w->n == MAX_DROP) {
+        memcpy(w->from, key->mv_data, key->mv_size);
+        w->from_len = key->mv_size;
+        w->full = true;
     }
 }
 
-/* One walk for records of 'type'. */
+/* Goes through records of the walk's type, from its 'from' on. */
 static int
-load(struct phc_store *s, enum phc_record_type type, uint64_t now,
-     phc_store_func *cb, void *aux, struct dropped *dropped)
+walk_part(struct phc_store *s, struct walk *w)
 {
-    uint8_t first = type;
-    MDB_val key = { 1, &first }, value;
+    MDB_val key = { w->from_len, w->from }, value;
     MDB_cursor *cursor;
     MDB_txn *txn;
     int error = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
@@ -413,15 +537,16 @@ load(struct phc_store *s, enum phc_record_type type, uint64_t now,
     error = mdb_cursor_open(txn, s->dbi, &cursor);
     if (!error) {
         for (error = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-             !error && key.mv_size && *(uint8_t *) key.mv_data == type;
+             !error && key.mv_size && *(uint8_t *) key.mv_data == w->type
+             && !w->full;
              error = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
             struct phc_record r;
 
             if (!take_record(s, &key, &value, &r)
-                || (type == PHC_RECORD_SESSION && r.expires <= now)) {
-                note_drop(dropped, &key);
-            } else {
-                cb(&r, aux);
+                || (w->type == PHC_RECORD_SESSION && r.expires <= w->now)) {
+                walk_drop(w, &key);
+            } else if (w->cb) {
+                w->cb(&r, w->aux);
             }
         }
         mdb_cursor_close(cursor);
@@ -430,24 +555,51 @@ load(struct phc_store *s, enum phc_record_type type, uint64_t now,
     return error == MDB_NOTFOUND ? 0 : lmdb_errno(error);
 }
 
+static int
+walk(struct phc_store *s, enum phc_record_type type, uint64_t now,
+     phc_store_func *cb, void *aux)
+{
+    struct walk *w = xzalloc(sizeof *w);
+    int error;
+
+    w->type = type;
+    w->now = now;
+    w->cb = cb;
+    w->aux = aux;
+    w->from[0] = type;
+    w->from_len = 1;
+    do {
+        w->n = 0;
+        w->full = false;
+        error = walk_part(s, w);
+
+        /* The key to go on at may not be there any more: it is not taken
+         * twice.  If it still is, nothing more is dropped, but the one record
+         * at it, which is none for 'cb', is looked at again. */
+        w->keep |= drop(s, w->keys, w->n) < w->n;
+    } while (!error && w->full);
+    free(w);
+    return error;
+}
+
 /* Calls 'cb' for all records, templates first, and drops what has expired at
- * wall time 'now' in ms or was tampered with (1,024 at most; call it again for
- * the rest).  'cb' must not use the store.  Returns 0 or a positive errno. */
+ * wall time 'now' in ms or was tampered with.  'cb' must not use the store.
+ * Returns 0 or a positive errno. */
 int
 phc_store_load(struct phc_store *s, uint64_t now, phc_store_func *cb,
                void *aux)
 {
-    struct dropped *dropped = xmalloc(sizeof *dropped);
-    int error;
+    int error = walk(s, PHC_RECORD_TEMPLATE, now, cb, aux);
 
-    dropped->n = 0;
-    error = load(s, PHC_RECORD_TEMPLATE, now, cb, aux, dropped);
-    if (!error) {
-        error = load(s, PHC_RECORD_SESSION, now, cb, aux, dropped);
-    }
-    drop(s, dropped->keys, dropped->lens, dropped->n);
-    free(dropped);
-    return error;
+    return error ? error : walk(s, PHC_RECORD_SESSION, now, cb, aux);
+}
+
+/* Drops sessions that have expired at wall time 'now' in ms.  Reads them all.
+ * Returns 0 or a positive errno. */
+int
+phc_store_purge(struct phc_store *s, uint64_t now)
+{
+    return walk(s, PHC_RECORD_SESSION, now, NULL, NULL);
 }
 
 void

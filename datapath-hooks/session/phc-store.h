@@ -31,7 +31,8 @@
  * PATH.corrupt and replaced by an empty one.
  *
  * Full disk or file: the batch is refused (ENOSPC), the store goes on; what is
- * there can be read and deleted.
+ * there can be read and deleted (phc_store_delete(), a few records at a time).
+ * phc_store_purge() makes room: it deletes what has expired.
  *
  * Thread safety: a store belongs to one thread at a time. */
 
@@ -46,7 +47,8 @@ struct phc_store;
 struct phc_store_config {
     const char *path;           /* Of the file; PATH-lock is LMDB's. */
     const char *key_path;       /* Made if it does not exist. */
-    size_t max_bytes;           /* Of the file. */
+    size_t max_bytes;           /* Of the file; an eighth more, to be able to
+                                 * delete from one that is full. */
 };
 
 struct phc_store_counts {
@@ -71,6 +73,9 @@ int phc_store_open(const struct phc_store_config *, struct phc_store **,
 void phc_store_close(struct phc_store *);
 
 int phc_store_write(struct phc_store *, const struct phc_change *, size_t n);
+size_t phc_store_delete(struct phc_store *, const struct phc_change *,
+                        size_t n);
+int phc_store_purge(struct phc_store *, uint64_t now);
 int phc_store_get(struct phc_store *, const struct sess_key *,
                   struct phc_record *);
 int phc_store_load(struct phc_store *, uint64_t now, phc_store_func *,

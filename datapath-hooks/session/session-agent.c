@@ -204,11 +204,25 @@ is_wanted(void)
     return false;
 }
 
+/* Takes all sessions out.  The table's clock of 32 bits goes round while
+ * nobody looks for idle ones, and a later service is not to find them. */
+static void
+clear_sessions(void)
+{
+    struct sess_info info;
+    size_t pos = 0;
+
+    while (sess_next(session_ag.table, &pos, &info)) {
+        sess_remove(session_ag.table, &info.key);
+    }
+}
+
 static void
 begin(long long int now)
 {
     VLOG_INFO("sessions start");
     make_tables();
+    clear_sessions();           /* What PMD threads added during end(). */
     session_ag.active = true;
     session_ag.ready = false;
     session_ag.active_since = now;
@@ -231,6 +245,7 @@ end(void)
     session_dp_set_plan(NULL);
     session_ag.plan = NULL;
     session_places_clear();
+    clear_sessions();
 }
 
 static void

@@ -90,7 +90,7 @@ struct session_agent {
     long long int active_since, joined_at;
 
     struct hmap places;         /* Of struct session_place. */
-    uint64_t present_seq;       /* session_dp_seq() when they were looked at. */
+    uint64_t present_seq;       /* session_dp_seq() at the last look at them. */
     bool fleet_changed, places_changed, hints_changed;
     struct sess_numbers *numbers;
     struct sess_table *table;   /* Like the next, from first use on. */

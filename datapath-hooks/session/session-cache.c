@@ -86,12 +86,9 @@ put(const struct sess_key *key, const struct sess_plan_backend *b,
 static const struct sess_plan_service *
 service_of(const struct sess_key *key)
 {
-    const struct sess_plan_service *s;
-
-    s = (session_ag.plan
-         ? sess_plan_find(session_ag.plan, &key->dst, key->proto, key->dport,
-                          NULL) : NULL);
-    return s && s->zone == key->zone ? s : NULL;
+    return (session_ag.plan
+            ? sess_plan_find(session_ag.plan, &key->dst, key->proto,
+                             key->dport, NULL, key->zone) : NULL);
 }
 
 /* Finds the number of 'backend' in the service of 'key'. */

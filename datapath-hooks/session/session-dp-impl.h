@@ -76,7 +76,7 @@ const struct sess_plan *session_plan_get(void);
 const struct session_topo *session_topo_get(void);
 struct sess_table *session_dp_table(void);
 struct phc *session_dp_phc(void);
-bool session_is_reply_port(const struct netdev *);
+uint16_t session_reply_service(const struct netdev *);
 
 /* Bridges, session-topo.c. */
 struct session_topo *session_topo_create(const struct sess_plan *,
@@ -107,6 +107,7 @@ void session_targets_set(const struct sess_plan *, long long int now);
 void session_targets_run(const struct sess_plan *,
                          const struct session_topo *, bool all,
                          long long int now);
+void session_targets_kill_port(odp_port_t, long long int now);
 long long int session_targets_next(void);
 
 /* Flows, session-flow.c. */

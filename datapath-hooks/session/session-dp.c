@@ -71,10 +71,16 @@ struct old_plan {
 };
 static struct ovs_list old_plans = OVS_LIST_INITIALIZER(&old_plans);
 
-/* Netdevs of backends' ports: an open hash, at most half full. */
+/* A backend's port, and a service in its bridge. */
+struct reply_port {
+    const struct netdev *netdev;
+    uint64_t service;           /* Number. */
+};
+
+/* Those there are, by netdev: an open hash, at most half full. */
 struct reply_ports {
     size_t mask;
-    const struct netdev *slots[];
+    struct reply_port slots[];
 };
 
 /* PMD-THREAD CODE */
@@ -114,20 +120,22 @@ reply_ports_slot(const struct reply_ports *ports, const struct netdev *netdev)
 {
     size_t i = hash_pointer(netdev, 0) & ports->mask;
 
-    while (ports->slots[i] && ports->slots[i] != netdev) {
+    while (ports->slots[i].netdev && ports->slots[i].netdev != netdev) {
         i = (i + 1) & ports->mask;
     }
     return i;
 }
 
-/* Whether 'netdev' is the port of a backend. */
-bool
-session_is_reply_port(const struct netdev *netdev)
+/* The number of a service in whose bridge 'netdev' is the port of a backend;
+ * SESS_NONE if it is none's. */
+uint16_t
+session_reply_service(const struct netdev *netdev)
 {
     const struct reply_ports *ports
         = ovsrcu_get(struct reply_ports *, &reply_ports);
 
-    return ports && ports->slots[reply_ports_slot(ports, netdev)];
+    return (ports ? ports->slots[reply_ports_slot(ports, netdev)].service
+            : SESS_NONE);
 }
 
 /* END PMD-THREAD CODE */
@@ -315,7 +323,7 @@ compare_ids(const void *a_, const void *b_)
 }
 
 static void
-set_reply_ports(const struct netdev **netdevs, size_t n)
+set_reply_ports(const struct reply_port *found, size_t n)
 {
     struct reply_ports *old
         = ovsrcu_get_protected(struct reply_ports *, &reply_ports);
@@ -330,7 +338,7 @@ set_reply_ports(const struct netdev **netdevs, size_t n)
         new = xzalloc(sizeof *new + size * sizeof *new->slots);
         new->mask = size - 1;
         for (size_t i = 0; i < n; i++) {
-            new->slots[reply_ports_slot(new, netdevs[i])] = netdevs[i];
+            new->slots[reply_ports_slot(new, found[i].netdev)] = found[i];
         }
         if (old && old->mask == new->mask
             && !memcmp(old->slots, new->slots, size * sizeof *new->slots)) {
@@ -353,8 +361,8 @@ set_reply_ports(const struct netdev **netdevs, size_t n)
 static bool
 look_for_ports(const struct sess_plan *plan, const struct dpif_backer *backer)
 {
-    size_t n = 0, n_netdevs = 0, max = plan ? plan->n_targets : 0;
-    const struct netdev **netdevs = xmalloc(MAX(max, 1) * sizeof *netdevs);
+    size_t n = 0, n_found = 0, max = plan ? plan->n_targets : 0;
+    struct reply_port *found = xmalloc(MAX(max, 1) * sizeof *found);
     uint64_t *ids = xmalloc(MAX(max, 1) * sizeof *ids);
     bool changed;
 
@@ -373,7 +381,9 @@ look_for_ports(const struct sess_plan *plan, const struct dpif_backer *backer)
                 : NULL);
         if (port) {
             ids[n++] = plan->backends[target->backend].id;
-            netdevs[n_netdevs++] = port->netdev;
+            found[n_found++] = (struct reply_port) {
+                port->netdev, target->service,
+            };
         }
     }
     if (n) {
@@ -388,8 +398,8 @@ look_for_ports(const struct sess_plan *plan, const struct dpif_backer *backer)
         }
         n = kept;
     }
-    set_reply_ports(netdevs, n_netdevs);
-    free(netdevs);
+    set_reply_ports(found, n_found);
+    free(found);
 
     ovs_mutex_lock(&session_dp_mutex);
     changed = n != n_present || (n && memcmp(ids, present, n * sizeof *ids));
@@ -443,6 +453,7 @@ session_dp_port_del(struct dpif *dpif, odp_port_t port)
         ovs_mutex_lock(&session_dp_mutex);
         session_entries_kill_port(port, time_msec());
         ovs_mutex_unlock(&session_dp_mutex);
+        session_targets_kill_port(port, time_msec());
     }
 }
 
@@ -510,12 +521,15 @@ session_dp_run(void)
     topo = session_topo_get();
     if (changed || now >= next_topo) {
         struct session_topo *new = (plan && backer
-                                    ? session_topo_create(plan, backer) : NULL);
+                                    ? session_topo_create(plan, backer)
+                                    : NULL);
         uint32_t signature = session_topo_signature(plan, new);
 
         topo_set(new);
         topo = new;
         next_topo = plan ? now + TOPO_MS : LLONG_MAX;
+        /* Whatever has changed: a PMD thread may have made an entry for a
+         * port that was about to go. */
         ovs_mutex_lock(&session_dp_mutex);
         session_entries_check(plan, topo, now);
         ovs_mutex_unlock(&session_dp_mutex);

@@ -27,22 +27,27 @@
  *
  * with TUNNEL a port of the bridge of the service's encapsulation with
  * remote_ip=flow and key=flow.  So routes, neighbours, underlay bridges and
- * bonds are Open vSwitch's own; the header goes through the header cache,
- * which checks that it leads to a member of the service.  The packet is as it
- * was but for the VLAN tag, and for the backend's MAC at the end.
+ * bonds are Open vSwitch's own.  A header that does not lead to the host that
+ * is meant is refused; one that does is told to the header cache, too.  The
+ * packet is as it was but for the VLAN tag, and for the backend's MAC at the
+ * end.
  *
  * ofproto knows nothing of these flows.  Its own are made narrow enough not to
  * cover packets for a service in the bridge; those that did before are
  * reported as long idle, so that revalidators delete them.
  *
- * A packet from a tunnel counts as passed on by a peer if the sender is a host
- * of the fleet and the VNI the service's; bit SESS_HOP2_VNI of the VNI says
- * that it was passed on twice.
+ * A packet from a tunnel is taken if the sender is another member of the
+ * service, and counts as passed on by it, whatever the VNI is, so that packets
+ * do not go around between hosts that do not agree on it; bit SESS_HOP2_VNI of
+ * the VNI says that it was passed on twice.
  *
  * Limits: fragments, packets with two VLAN tags and recirculated ones are left
  * to ofproto; the port that a packet comes in must be of the service's bridge;
  * OpenFlow tables of the bridge, mirrors of the port and its flow statistics
- * do not see packets that are steered.  One userspace datapath.
+ * do not see packets that are steered.  Packets from tunnels of others than
+ * members are left to ofproto, too.  There are up to 8,192 entries: with more
+ * ports, VLANs and tunnels at a time than that, the oldest quarter goes again
+ * and again, and packets miss.  One userspace datapath.
  *
  * Thread safety: each function says. */
 
@@ -85,9 +90,10 @@ void session_dp_enable(struct sess_table *table, struct phc *phc);
 
 /* Takes over 'plan', null for no service, in place of the last one, which is
  * destroyed by a later call of this function, after a grace period: plans
- * share things, so one thread makes and destroys them.  Says to the
- * header cache who the members of services are (phc_service_set(),
- * phc_template_set()); takes session_phc_mutex for that. */
+ * share things, so one thread makes and destroys them.  Says to the header
+ * cache who the members of services are (phc_service_set()), and takes
+ * session_phc_mutex for that; the main thread says what headers lead there
+ * (phc_template_set()) as it resolves targets. */
 void session_dp_set_plan(struct sess_plan *plan);
 
 /* The plan that is in use, or null; for the thread that sets plans. */

@@ -17,12 +17,14 @@
 
 #include "coverage.h"
 #include "datapath-hooks/ext-chain.h"
+#include "dpif-provider.h"
 #include "hash.h"
 #include "netlink.h"
 #include "odp-netlink.h"
 #include "ofproto/ofproto-dpif.h"
 #include "ofproto/ofproto-dpif-xlate.h"
 #include "openvswitch/hmap.h"
+#include "openvswitch/list.h"
 #include "openvswitch/ofpbuf.h"
 #include "packets.h"
 #include "timeval.h"
@@ -31,9 +33,12 @@
 COVERAGE_DEFINE(session_entry_miss);
 COVERAGE_DEFINE(session_target_miss);
 COVERAGE_DEFINE(session_entry_full);
+COVERAGE_DEFINE(session_entry_aged);
 
 enum {
     MAX_ENTRIES = 8192,
+    MANY_ENTRIES = MAX_ENTRIES / 8 * 7, /* The oldest go... */
+    N_OLDEST = MAX_ENTRIES / 4, /* ...so many. */
     PURGE_MS = 300              /* A PMD thread may still install a flow that
                                  * it made before a change. */
 };
@@ -54,14 +59,21 @@ struct entry_key {
 
 struct entry {
     struct hmap_node node;      /* In 'entries', by 'key'. */
+    struct ovs_list by_age;     /* In 'live', if it is alive. */
     struct entry_key key;
     struct flow flow;           /* Of the packet that missed. */
     ovs_u128 ufid;
     long long int dead_until;   /* Delete the flow until then, ms; 0: alive. */
+    bool barred;                /* Dead, and no other of that key until it is
+                                 * gone: its port goes. */
 };
 
 static struct hmap entries OVS_GUARDED_BY(session_dp_mutex)
     = HMAP_INITIALIZER(&entries);
+/* Oldest first. */
+static struct ovs_list live OVS_GUARDED_BY(session_dp_mutex)
+    = OVS_LIST_INITIALIZER(&live);
+static size_t n_live OVS_GUARDED_BY(session_dp_mutex);
 static uint32_t last_unique OVS_GUARDED_BY(session_dp_mutex);
 
 /* What a packet is to sessions. */
@@ -149,15 +161,13 @@ judge(const struct sess_plan *plan, const struct session_topo *topo,
             uint64_t vni = ntohll(flow->tunnel.tun_id);
             struct in6_addr src;
 
+            /* Whatever the VNI is, another member has seen the packet: if
+             * members do not agree on it, packets must not go around. */
             flow_get_tun_src(flow, &src);
-            if (vni == v->s->vni) {
-                v->hop = 1;
-            } else if (vni == (v->s->vni | SESS_HOP2_VNI)) {
-                v->hop = 2;
-            }
-            if (v->hop && !sess_plan_is_peer(plan, &src)) {
+            if (!sess_plan_is_peer(v->s, &src)) {
                 return false;
             }
+            v->hop = vni & SESS_HOP2_VNI ? 2 : 1;
         }
         return true;
     }
@@ -245,28 +255,32 @@ key_init(struct entry_key *key, const struct flow *flow, uint32_t priority,
 }
 
 /* Stores the ufid of the entry of 'key', a new one if need be.  Returns false
- * if there are too many. */
+ * if there is to be none: there are too many, or the port is about to go. */
 static bool
 entry_obtain(const struct entry_key *key, const struct flow *flow,
              ovs_u128 *ufid)
 {
     uint32_t hash = hash_bytes(key, sizeof *key, 0);
     struct entry *e;
-    bool found = false;
+    bool found = false, barred = false;
 
     ovs_mutex_lock(&session_dp_mutex);
     HMAP_FOR_EACH_WITH_HASH (e, node, hash, &entries) {
-        if (!e->dead_until && !memcmp(&e->key, key, sizeof *key)) {
-            found = true;
+        if ((!e->dead_until || e->barred)
+            && !memcmp(&e->key, key, sizeof *key)) {
+            found = !e->dead_until;
+            barred = !found;
             break;
         }
     }
-    if (!found && hmap_count(&entries) < MAX_ENTRIES) {
+    if (!found && !barred && hmap_count(&entries) < MAX_ENTRIES) {
         e = xzalloc(sizeof *e);
         e->key = *key;
         e->flow = *flow;
         session_ufid_make(SESSION_FLOW_ENTRY, ++last_unique, hash, &e->ufid);
         hmap_insert(&entries, &e->node, hash);
+        ovs_list_push_back(&live, &e->by_age);
+        n_live++;
         found = true;
     }
     if (found) {
@@ -379,6 +393,7 @@ translate_inner(const struct dp_packet *packet, const struct flow *flow,
         *t->noted = false;
         if (!entry_obtain(&key, flow, ufid)) {
             COVERAGE_INC(session_entry_full);
+            session_ufid_make(SESSION_FLOW_ENTRY, 0, 0, ufid);
             return ENOSPC;      /* Without a flow. */
         }
         return 0;
@@ -446,8 +461,22 @@ entry_kill(struct entry *e, long long int now)
 {
     if (!e->dead_until) {
         e->dead_until = now + PURGE_MS;
+        ovs_list_remove(&e->by_age);
+        n_live--;
         session_flow_del(&e->ufid);
     }
+}
+
+/* Whether the port that packets of 'flow' came in is there.  Asked where
+ * ofproto would log that a tunnel's is not. */
+static bool
+in_port_exists(const struct session_topo *topo, const struct flow *flow)
+{
+    const struct dpif *dpif = topo->backer->dpif;
+
+    return (!flow_tnl_dst_is_set(&flow->tunnel)
+            || !dpif->dpif_class->port_query_by_number(
+                   dpif, flow->in_port.odp_port, NULL));
 }
 
 /* Ends the entries that 'plan' and 'topo' would not make as they are. */
@@ -462,7 +491,7 @@ session_entries_check(const struct sess_plan *plan,
         struct verdict v;
 
         if (!e->dead_until
-            && plan && topo
+            && plan && topo && in_port_exists(topo, &e->flow)
             && judge(plan, topo, &e->flow, joined_bridges(topo, &e->flow),
                      &v)) {
             key_init(&key, &e->flow, e->key.skb_priority, &v);
@@ -483,6 +512,7 @@ session_entries_kill_port(odp_port_t port, long long int now)
     HMAP_FOR_EACH (e, node, &entries) {
         if (e->key.in_port == port || e->key.local == port) {
             entry_kill(e, now);
+            e->barred = true;
         }
     }
 }
@@ -494,6 +524,14 @@ session_entries_run(long long int now)
     long long int next = LLONG_MAX;
     struct entry *e;
 
+    if (n_live >= MANY_ENTRIES) {
+        /* Those that are in use come back with their next packet. */
+        COVERAGE_INC(session_entry_aged);
+        for (size_t i = 0; i < N_OLDEST; i++) {
+            entry_kill(CONTAINER_OF(ovs_list_front(&live), struct entry,
+                                    by_age), now);
+        }
+    }
     HMAP_FOR_EACH_SAFE (e, node, &entries) {
         if (e->dead_until && now >= e->dead_until) {
             session_flow_del(&e->ufid);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "datapath-hooks/session/gossip-udp.h"
+#include "dirs.h"
 #include "entropy.h"
 #include "openssl/crypto.h"
 #include "openvswitch/vlog.h"
@@ -31,7 +32,9 @@ enum {
     LOOK_MS = 1000,             /* Between looks at the keyring file. */
     HELLO_MS = 1000,
     HELLOS = 16,                /* At a time. */
-    LEAVE_ROUNDS = 4
+    LEAVE_ROUNDS = 4,
+    EPOCHS_MS = 2000,           /* Between looks for who is refused. */
+    EPOCHS_ROUNDS = 3
 };
 
 /* As the session system needs it: many records at once, when a backend is
@@ -60,9 +63,12 @@ static struct signature ring_signature; /* Of the file that was read last. */
 static long long int next_try, next_look, next_hello;
 static size_t hello_at;                 /* In the fleet's hosts. */
 static uint64_t refused;                /* For their key, as last said. */
+static long long int next_epochs;
+static uint64_t n_epochs;               /* Refused for it, as last seen. */
+static int epochs_rounds;               /* Looks in a row that saw some. */
 
 /* What is wrong, as said in the log; or null. */
-static char *udp_error, *ring_error;
+static char *udp_error, *ring_error, *epoch_error;
 
 /* Notes what is wrong with 'what' now, null for nothing, and says so if that
  * is new.  Takes over 'error'. */
@@ -223,6 +229,21 @@ destroy(void)
     udp_listen = udp_name = NULL;
 }
 
+/* The number of this start: larger than that of any before. */
+static uint64_t
+take_epoch(void)
+{
+    const char *dir = session_ag.local.dir ? session_ag.local.dir
+                      : ovs_dbdir();
+    char *path = xasprintf("%s/ovs-ext-gossip.epoch", dir);
+    uint64_t epoch;
+
+    note(&epoch_error, gossip_epoch_take(path, time_wall_msec(), &epoch),
+         "gossip relies on the clock");
+    free(path);
+    return epoch;
+}
+
 /* Opens a socket for what is configured now, in place of the one there is, if
  * that works.  What was heard stays in force until it has been heard again. */
 static void
@@ -236,6 +257,7 @@ create(long long int now)
 
     gossip_config_init(&cfg);
     ovs_strlcpy(cfg.name, session_ag.host, sizeof cfg.name);
+    cfg.epoch = take_epoch();
     get_entropy(&cfg.seed, sizeof cfg.seed);
     cfg.changed = changed;
     cfg.max_records = SESSION_MAX_RECORDS;
@@ -258,7 +280,8 @@ create(long long int now)
         udp_name = xstrdup(session_ag.host);
         gossip_keyring_apply(gossip_udp_seal(udp), &none, &ring);
         session_ag.places_changed = true;
-        refused = 0;
+        refused = n_epochs = 0;
+        epochs_rounds = 0;
         next_hello = 0;
         VLOG_INFO("%s gossips at %s", udp_name, udp_listen);
     }
@@ -301,7 +324,8 @@ session_gossip_stop(void)
     free(ring_path);
     free(udp_error);
     free(ring_error);
-    ring_path = udp_error = ring_error = NULL;
+    free(epoch_error);
+    ring_path = udp_error = ring_error = epoch_error = NULL;
     next_try = next_look = 0;
 }
 
@@ -350,6 +374,31 @@ watch_refused(void)
     }
 }
 
+/* Says who goes on with an epoch that is over, which is a host whose clock was
+ * set back and whose file of the last epoch is lost.  After each restart some
+ * datagrams are late: they are not worth it. */
+static void
+watch_epochs(long long int now)
+{
+    uint64_t n = gossip_seal_count(gossip_udp_seal(udp), GOSSIP_OPEN_EPOCH);
+
+    if (now < next_epochs) {
+        return;
+    }
+    next_epochs = now + EPOCHS_MS;
+    if (n == n_epochs) {
+        epochs_rounds = 0;
+    } else if (++epochs_rounds == EPOCHS_ROUNDS) {
+        char *from = gossip_addr_to_string(
+            gossip_udp_refused(udp, GOSSIP_OPEN_EPOCH));
+
+        VLOG_WARN("%s is refused: it started earlier than another run with "
+                  "its name (is its clock right, its name its own?)", from);
+        free(from);
+    }
+    n_epochs = n;
+}
+
 void
 session_gossip_run(long long int now, bool due)
 {
@@ -357,6 +406,7 @@ session_gossip_run(long long int now, bool due)
         if (due) {
             say_hello(gossip_udp_gossip(udp), now);
             watch_refused();
+            watch_epochs(now);
         }
         gossip_udp_run(udp);
     }

@@ -2,9 +2,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Which backends will probably move, and where to: once a second, from how this
- * host, its backends and the other hosts do.  Tells others what comes of it, so
- * that they resolve the way there ahead. */
+/* Which backends will probably move, and where to: once a second, from how
+ * this host, its backends and the other hosts do.  Tells others what comes of
+ * it, so that they resolve the way there ahead. */
 
 #include <config.h>
 
@@ -79,6 +79,9 @@ sample_self(const struct session_load *load)
                                                 session_ag.self);
     struct session_group *g;
 
+    if (self >= TPAM_MAX_HOSTS) {
+        return;
+    }
     hosts[self].known = true;
     tpam_host(tpam, self, &(struct tpam_host_sample) {
         .cpu = load->cpu,

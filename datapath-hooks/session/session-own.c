@@ -108,9 +108,9 @@ is_closed_elsewhere(const struct sess_key *session)
     return r && gossip_session_decode(r, &value) && value.closed;
 }
 
-/* How many sessions this host may tell of: the hosts together no more than half
- * of the records that there is room for, so that none push out what says where
- * backends are. */
+/* How many sessions this host may tell of: the hosts together no more than
+ * half of the records that there is room for, so that none push out what says
+ * where backends are. */
 static size_t
 max_told(void)
 {

@@ -247,11 +247,12 @@ session_pop(struct netdev *netdev, struct dp_packet_batch *batch)
     }
 }
 
-/* Takes 'packet', just received from a backend's port, into 'burst' if it is
- * the reply of a service. */
+/* Takes 'packet', just received from a backend's port in 'bridge', into
+ * 'burst' if it is the reply of a service. */
 static inline void
 take_reply(struct sess_burst *burst, const struct sess_plan *plan,
-           const struct dp_packet *packet, uint32_t now_us)
+           const char *bridge, const struct dp_packet *packet,
+           uint32_t now_us)
 {
     struct sess_packet *p = &burst->packets[burst->n];
     struct sess_key *key = &burst->keys[burst->n];
@@ -263,7 +264,7 @@ take_reply(struct sess_burst *burst, const struct sess_plan *plan,
     if (!h.l4 || !sess_key_from_headers(key, &h, 0)) {
         return;
     }
-    s = sess_plan_find(plan, &key->src, key->proto, key->sport, NULL);
+    s = sess_plan_find(plan, &key->src, key->proto, key->sport, bridge, -1);
     if (!s) {
         return;
     }
@@ -299,23 +300,27 @@ session_received(const struct netdev_rxq *rx,
 {
     uint64_t counts[SESS_N_COUNTS] = { 0 };
     struct phc_stats stats = { 0 };
+    const struct sess_plan_service *s;
     const struct sess_plan *plan;
     const struct dp_packet *packet;
+    uint16_t service;
     sess_id ids[SESS_BURST];
     struct sess_burst burst;
     long long int now_us;
 
-    if (OVS_LIKELY(!session_is_reply_port(rx->netdev))) {
+    service = session_reply_service(rx->netdev);
+    if (OVS_LIKELY(service == SESS_NONE)) {
         return;
     }
     plan = session_plan_get();
-    if (!plan) {
+    s = plan ? sess_plan_service(plan, service) : NULL;
+    if (!s) {
         return;
     }
     now_us = time_usec();
     burst.n = 0;
     DP_PACKET_BATCH_FOR_EACH (i, packet, batch) {
-        take_reply(&burst, plan, packet, now_us);
+        take_reply(&burst, plan, s->bridge, packet, now_us);
     }
     if (!burst.n) {
         return;

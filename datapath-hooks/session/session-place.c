@@ -6,9 +6,9 @@
  * hosts say.
  *
  * Each host tells of its own backends.  What was said last counts, and a port
- * that is plugged in is news; so a backend that moves is where it came to last,
- * even while it is still plugged in where it was.  The word of a host that has
- * died is taken over by a host that has the port. */
+ * that is plugged in is news; so a backend that moves is where it came to
+ * last, even while it is still plugged in where it was.  The word of a host
+ * that has died is taken over by a host that has the port. */
 
 #include <config.h>
 

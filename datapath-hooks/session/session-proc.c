@@ -18,8 +18,9 @@
 enum { MAX_TEXT = 256 * 1024 };
 
 struct session_cpu_times {
-    uint64_t busy[SESSION_MAX_CPUS], idle[SESSION_MAX_CPUS];    /* In ticks, by CPU. */
-    double share[SESSION_MAX_CPUS];                     /* Negative: not known. */
+    /* By CPU; in ticks. */
+    uint64_t busy[SESSION_MAX_CPUS], idle[SESSION_MAX_CPUS];
+    double share[SESSION_MAX_CPUS];     /* Negative: not known. */
 };
 
 struct session_cpu_times *

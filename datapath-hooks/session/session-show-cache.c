@@ -57,8 +57,9 @@ session_cache_show(struct ds *ds)
         return;
     }
     ds_put_format(ds, "entries: %"PRIuSIZE" of %"PRIuSIZE", headers: %"
-                  PRIuSIZE", %"PRIuSIZE" bytes\n", c.phc.n, phc_capacity(session_ag.phc),
-                  c.phc.n_templates, phc_bytes(session_ag.phc));
+                  PRIuSIZE", %"PRIuSIZE" bytes\n", c.phc.n,
+                  phc_capacity(session_ag.phc), c.phc.n_templates,
+                  phc_bytes(session_ag.phc));
     ds_put_format(ds, "hits: %"PRIu64", misses: %"PRIu64" (expired: %"PRIu64
                   ")\n", c.stats.hits, c.stats.misses, c.stats.expired);
     ds_put_format(ds, "put: %"PRIu64", evicted: %"PRIu64", not taken: %"PRIu64

@@ -128,8 +128,8 @@ explain_session(struct ds *ds, const struct sess_key *key, uint16_t n)
     uint16_t owner;
 
     s = sess_plan_find(session_ag.plan, &key->dst, key->proto, key->dport,
-                       NULL);
-    if (!s || s->zone != key->zone) {
+                       NULL, key->zone);
+    if (!s) {
         ds_put_cstr(ds, "no service has that address");
         return;
     }

@@ -40,7 +40,10 @@ enum {
 
 struct target {
     bool wanted;                /* By the present plan. */
-    uint64_t service, place;    /* IDs: which it is. */
+    uint64_t service, place;    /* IDs: which it is... */
+    struct in6_addr dst;        /* ...and, if remote, how it is got at. */
+    uint32_t vni;
+    enum phc_encap encap;
     uint64_t base;              /* Packets to the number before. */
     enum session_target_state state;
     char why[64];
@@ -388,7 +391,10 @@ resolve(const struct sess_plan *plan, const struct session_topo *topo,
             }
         } else {
             xlate_out_uninit(&xout);
-            if (target->local || !session_actions_get(target->number)) {
+            const struct session_actions *old
+                = session_actions_get(target->number);
+
+            if (target->local || !old || old->in_port != ts->local) {
                 withdraw(target->number, t, why, now);
             } else {
                 set_state(t, SESSION_TARGET_STALE, why);
@@ -405,6 +411,16 @@ place_of(const struct sess_plan *plan, const struct sess_target *target)
     return target->local ? plan->backends[target->backend].id : target->host;
 }
 
+/* Whether packets to 't' may go on as they do for 'target' of 's'. */
+static bool
+is_same(const struct target *t, const struct sess_plan *plan,
+        const struct sess_target *target, const struct sess_plan_service *s)
+{
+    return (t->service == s->id && t->place == place_of(plan, target)
+            && t->vni == target->vni && t->encap == s->encap
+            && ipv6_addr_equals(&t->dst, &target->dst));
+}
+
 /* Takes the targets of 'plan', which may be null, for those that are
  * wanted. */
 void
@@ -417,8 +433,7 @@ session_targets_set(const struct sess_plan *plan, long long int now)
     }
     for (size_t i = 0; plan && i < plan->n_targets; i++) {
         const struct sess_target *target = &plan->targets[i];
-        uint64_t service = plan->services[target->service]->id;
-        uint64_t place = place_of(plan, target);
+        const struct sess_plan_service *s = plan->services[target->service];
         struct target *t = targets[target->number];
 
         if (!t) {
@@ -426,18 +441,77 @@ session_targets_set(const struct sess_plan *plan, long long int now)
             t = targets[target->number] = xzalloc(sizeof *t);
             t->base = session_target_packets(target->number);
             ovs_mutex_unlock(&info_mutex);
-        } else if (t->service != service || t->place != place) {
+        } else if (!is_same(t, plan, target, s)) {
             withdraw(target->number, t, "", now);
             t->base = session_target_packets(target->number);
         }
         n_targets = MAX(n_targets, target->number + 1u);
         t->wanted = true;
-        t->service = service;
-        t->place = place;
+        t->service = s->id;
+        t->place = place_of(plan, target);
+        t->dst = target->dst;
+        t->vni = target->vni;
+        t->encap = s->encap;
     }
     for (size_t i = 0; i < n_targets; i++) {
         if (targets[i] && !targets[i]->wanted) {
             withdraw(i, targets[i], "not wanted any more", now);
+        }
+    }
+}
+
+/* Whether the datapath actions 'acts' may have to do with 'port'. */
+static bool
+names_port(const struct nlattr *acts, size_t size, odp_port_t port)
+{
+    const struct ovs_action_push_tnl *push;
+    const struct nlattr *a;
+    size_t left;
+
+    NL_ATTR_FOR_EACH (a, left, acts, size) {
+        switch (nl_attr_type(a)) {
+        case OVS_ACTION_ATTR_OUTPUT:
+            if (nl_attr_get_odp_port(a) == port) {
+                return true;
+            }
+            break;
+        case OVS_ACTION_ATTR_TUNNEL_PUSH:
+            push = nl_attr_get(a);
+            if (push->tnl_port == port || push->out_port == port) {
+                return true;
+            }
+            break;
+        case OVS_ACTION_ATTR_CLONE:
+            if (names_port(nl_attr_get(a), nl_attr_get_size(a), port)) {
+                return true;
+            }
+            break;
+        case OVS_ACTION_ATTR_SAMPLE:
+        case OVS_ACTION_ATTR_CHECK_PKT_LEN:
+            return true;        /* It may: they have actions inside. */
+        default:
+            break;
+        }
+    }
+    return false;
+}
+
+/* Withdraws the targets that lead through 'port', which is about to go: its
+ * number may be another port's soon. */
+void
+session_targets_kill_port(odp_port_t port, long long int now)
+{
+    for (size_t i = 0; i < n_targets; i++) {
+        struct target *t = targets[i];
+        const struct session_actions *a = t ? session_actions_get(i) : NULL;
+
+        if (a && (a->in_port == port
+                  || names_port((const struct nlattr *) a->data, a->size,
+                                port))) {
+            withdraw(i, t, "its port has gone", now);
+            t->next = now;
+            t->retry = 0;
+            next_run = now;
         }
     }
 }

@@ -127,7 +127,8 @@ session_topo_destroy(struct session_topo *topo)
 
 /* Looks at the bridges of 'plan'.  Main thread. */
 struct session_topo *
-session_topo_create(const struct sess_plan *plan, const struct dpif_backer *backer)
+session_topo_create(const struct sess_plan *plan,
+                    const struct dpif_backer *backer)
 {
     struct session_topo *topo = xzalloc(sizeof *topo);
     struct simap_node *node;
@@ -168,7 +169,8 @@ session_topo_create(const struct sess_plan *plan, const struct dpif_backer *back
 /* A number that changes when packets of other kinds or places are to be taken
  * out of ofproto's way. */
 uint32_t
-session_topo_signature(const struct sess_plan *plan, const struct session_topo *topo)
+session_topo_signature(const struct sess_plan *plan,
+                       const struct session_topo *topo)
 {
     const struct simap_node **nodes;
     uint32_t hash = 0;
@@ -186,6 +188,10 @@ session_topo_signature(const struct sess_plan *plan, const struct session_topo *
             hash = hash_3words(s->vni, (uint32_t) s->proto << 16
                                | (OVS_FORCE uint16_t) s->port, hash);
             hash = hash_2words(odp_to_u32(t->local), hash);
+            if (s->peers != plan->peers) {
+                hash = hash_bytes(s->peers, s->n_peers * sizeof *s->peers,
+                                  hash);
+            }
         }
     }
     hash = hash_bytes(plan->peers, plan->n_peers * sizeof *plan->peers, hash);

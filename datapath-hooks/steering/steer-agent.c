@@ -319,8 +319,10 @@ steer_agent_apply(const struct steer_settings *s)
 
     atomic_store_relaxed(&steer_park_limit, s->park);
     atomic_store_relaxed(&steer_grace_cycles,
-                         (uint64_t) ((s->settle_us + s->tx_flush_us)
-                                     * cycles_us));
+                         (uint64_t) (s->settle_us * cycles_us));
+    /* OVS goes by another clock than the TSC: allow for a difference. */
+    atomic_store_relaxed(&steer_flush_cycles,
+                         (uint64_t) (s->tx_flush_us * cycles_us * 65 / 64));
     if (s->auto_lb && s->mode > STEER_STATIC) {
         VLOG_INFO("pmd-auto-lb moves whole rx queues while steering moves "
                   "buckets: each makes the other measure anew; set one off");

@@ -192,6 +192,13 @@ steer_dev_rxq_depth(const struct steer_rxq *q)
     return n >= 0 ? n : q->port->ring_size;
 }
 
+/* Returns true if the device says that 'q''s descriptor ring holds packets. */
+bool
+steer_dev_rxq_has_packets(const struct steer_rxq *q)
+{
+    return rte_eth_rx_queue_count(q->port->dpdk_port, q->queue_id) > 0;
+}
+
 /* If the device stamped 'packet' with the time of its arrival, stores that
  * into '*tsc' and returns true.  Devices whose clock is not the TSC give
  * nonsense, which the caller has to discard. */

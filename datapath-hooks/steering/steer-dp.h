@@ -317,8 +317,12 @@ struct steer_transit {
     /* Written by the pmd of 'old_q' (of 'disp_q' for handoff). */
     bool targeted;              /* 'target' holds. */
     uint64_t target;            /* 'received' (ring position) to finish. */
+    bool settled;               /* RETA: 'target' holds for stragglers too. */
+    bool passed;                /* RETA: 'target' has been processed. */
+    uint8_t flush_polls;        /* Polls until it has been sent, too. */
+    uint64_t mark_tsc;          /* RETA: since when. */
     ATOMIC(bool) drained;       /* Release: the old core has finished... */
-    ATOMIC(uint64_t) drained_tsc; /* ...at this time. */
+    ATOMIC(uint64_t) drained_tsc; /* ...handoff: at this time. */
 
     /* Written by the pmd of 'new_q' (of 'disp_q' for handoff). */
     ATOMIC(bool) released;      /* Parked packets have begun to flow. */
@@ -358,7 +362,11 @@ const struct steer_move_stats *steer_moves_stats(void);
 
 extern struct steer_transit steer_transits[STEER_MAX_MOVES];
 extern steer_ctr32 steer_park_limit;    /* Packets; main thread. */
-extern steer_ctr64 steer_grace_cycles;  /* Main thread; TSC cycles. */
+
+/* TSC cycles; main thread.  What a packet may take through the device, and for
+ * how long OVS may hold one back on output. */
+extern steer_ctr64 steer_grace_cycles;
+extern steer_ctr64 steer_flush_cycles;
 
 static inline enum steer_phase
 steer_move_phase(const struct steer_transit *move)
@@ -418,6 +426,7 @@ int steer_dev_set_reta(uint16_t dpdk_port, const uint16_t *owner, uint32_t n,
 uint16_t steer_dev_ring_size(const struct netdev *, uint16_t dpdk_port);
 uint64_t steer_dev_missed(uint16_t dpdk_port);
 int steer_dev_rxq_depth(const struct steer_rxq *); /* PMD of that queue. */
+bool steer_dev_rxq_has_packets(const struct steer_rxq *); /* Likewise. */
 bool steer_dev_arrival(const struct dp_packet *, uint64_t *tsc); /* PMD. */
 bool steer_dev_rss_hash(uint16_t dpdk_port, const struct flow *,
                         uint32_t *hash);

@@ -202,7 +202,7 @@ steer_dispatch_drained(struct steer_transit *move, uint64_t now)
     }
     /* Processed is not sent while OVS holds packets back on output. */
     atomic_read_relaxed(&move->drained_tsc, &since);
-    return now - since >= steer_ctr64_get(&steer_grace_cycles);
+    return now - since >= steer_ctr64_get(&steer_flush_cycles);
 }
 
 /* Advances the moves of dispatcher 'q'.  Returns packets for 'q' itself, which

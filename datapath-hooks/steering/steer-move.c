@@ -392,7 +392,6 @@ steer_move_check(struct steer_transit *move)
         /* A thread that does not get to run must be waited for; one that runs
          * but does not poll the queue any more has finished with it. */
         if (steer_rxq_is_orphan(move->old_q, move)) {
-            atomic_store_relaxed(&move->drained_tsc, 0);
             atomic_store_explicit(&move->drained, true, memory_order_release);
         }
     } else if (move->port->moving[move->bucket] == move

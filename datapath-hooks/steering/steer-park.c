@@ -10,14 +10,20 @@
  *   1. ARMED.  The new queue starts to park the bucket and acknowledges.  Only
  *      then is the table written, so no packet can slip past the park.
  *   2. DRAINING.  The table is written.  The old queue's thread notes how many
- *      packets its ring holds; when it has processed that many it sets
- *      'drained'.  A packet of the bucket that comes later still (a straggler
- *      in the device's own pipeline) sets the mark anew.
- *   3. After a grace period (what a straggler may take, plus OVS's
- *      tx-flush-interval) the new queue hands out the parked packets ahead of
- *      anything it receives after them, and the move is done.
+ *      packets its ring holds.  When it has processed them and the grace
+ *      period is over (what a packet may take through the device's pipeline),
+ *      it looks once more; when it has processed those too, and OVS has sent
+ *      what it held back on output (tx-flush-interval), it sets 'drained'.  A
+ *      packet of the bucket that comes later still (a straggler) sets the
+ *      mark anew.
+ *   3. The new queue hands out the parked packets ahead of anything it
+ *      receives after them, and the move is done.
  *
- * An idle old queue drains at its next empty poll.
+ * Only the old queue's thread looks at a clock, its own, and what it concludes
+ * is that it has done something, never that another thread must have: threads
+ * may stand still at any point, for any time, between any two of these steps.
+ *
+ * An idle old queue drains at its first empty poll after the grace period.
  *
  * A park that reaches its limit stops the polling of its queue, so that the
  * ring, not memory, takes the rest, unless the queue has itself something to
@@ -35,6 +41,7 @@
 #include "datapath-hooks/steering/steer-dp.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 
 #include "coverage.h"
 #include "datapath-hooks/ext-hooks.h"
@@ -46,6 +53,11 @@ COVERAGE_DEFINE(steer_straggler_late);
 
 steer_ctr32 steer_park_limit = 2048;
 steer_ctr64 steer_grace_cycles;
+steer_ctr64 steer_flush_cycles;
+
+/* In so many polls of a queue its thread goes through all of its queues at
+ * least once, and sends what is due. */
+enum { STEER_FLUSH_POLLS = 2 };
 
 /* Frees the packets that 'move' holds.  No PMD thread may be using it. */
 void
@@ -111,11 +123,59 @@ steer_rxq_rebuild(struct steer_rxq *q, uint32_t seq)
             if (!move->targeted) {
                 move->target = (steer_ctr64_get(&q->received)
                                 + steer_dev_rxq_depth(q));
+                move->settled = move->passed = false;
+                move->mark_tsc = rte_rdtsc();
                 move->targeted = true;
             }
         }
     }
     atomic_store_explicit(&q->ack, seq, memory_order_release);
+}
+
+/* Returns true if 'move''s bucket is coming back to 'q', which it leaves by
+ * 'move': the park of that is shown before the table is written, and what it
+ * brings is told by 'move->target', which then stays. */
+static bool
+steer_park_comes_back(const struct steer_rxq *q,
+                      const struct steer_transit *move)
+{
+    uint32_t park = q->park_of[move->bucket];
+
+    return park && q->parks[park - 1]->started_tsc > move->started_tsc;
+}
+
+/* Returns true once all that 'move''s bucket had in its old queue 'q' has been
+ * sent. */
+static bool
+steer_park_is_past(struct steer_rxq *q, struct steer_transit *move,
+                   uint64_t now)
+{
+    uint64_t received = steer_ctr64_get(&q->received);
+    uint64_t flush;
+
+    if (received >= move->target && !move->settled) {
+        if (now < move->mark_tsc + steer_ctr64_get(&steer_grace_cycles)) {
+            return false;
+        }
+        move->settled = true;
+        if (!steer_park_comes_back(q, move)) {
+            /* What was in the device's pipeline is in the ring by now. */
+            move->target = received + steer_dev_rxq_depth(q);
+        }
+    }
+    if (received < move->target) {
+        return false;
+    }
+    flush = steer_ctr64_get(&steer_flush_cycles);
+    if (!move->passed) {
+        move->passed = true;
+        move->mark_tsc = now;
+        move->flush_polls = flush ? STEER_FLUSH_POLLS : 0;
+    }
+    if (now - move->mark_tsc < flush) {
+        return false;
+    }
+    return !move->flush_polls || !move->flush_polls--;
 }
 
 /* Notes which of 'q''s draining moves have got to their mark.  Every packet
@@ -129,7 +189,6 @@ steer_park_drain(struct steer_rxq *q, uint64_t now)
 
     for (uint32_t i = 0; i < q->n_drains; i++) {
         struct steer_transit *move = q->drains[i];
-        uint32_t park;
         bool drained;
 
         atomic_read_relaxed(&move->drained, &drained);
@@ -138,11 +197,8 @@ steer_park_drain(struct steer_rxq *q, uint64_t now)
         }
         /* A bucket that came here by an older move not over yet is still
          * parked.  What a newer one brings back may wait for this one. */
-        park = q->park_of[move->bucket];
-        if (received >= move->target
-            && (!park
-                || q->parks[park - 1]->started_tsc > move->started_tsc)) {
-            atomic_store_relaxed(&move->drained_tsc, now);
+        if ((!q->park_of[move->bucket] || steer_park_comes_back(q, move))
+            && steer_park_is_past(q, move, now)) {
             atomic_store_explicit(&move->drained, true, memory_order_release);
         } else {
             draining |= received < move->target;
@@ -151,12 +207,16 @@ steer_park_drain(struct steer_rxq *q, uint64_t now)
     return draining;
 }
 
-/* 'q' is empty, whatever its ring was thought to hold. */
+/* 'q' gave no packet: its ring is empty, whatever it was thought to hold,
+ * unless the device had no buffer to put one into. */
 static void
 steer_park_empty(struct steer_rxq *q)
 {
     uint64_t received = steer_ctr64_get(&q->received);
 
+    if (q->n_drains && steer_dev_rxq_has_packets(q)) {
+        return;
+    }
     for (uint32_t i = 0; i < q->n_drains; i++) {
         q->drains[i]->target = MIN(q->drains[i]->target, received);
     }
@@ -164,22 +224,15 @@ steer_park_empty(struct steer_rxq *q)
 
 /* Returns true if 'move''s parked packets may go. */
 static bool
-steer_park_may_release(struct steer_transit *move, uint64_t now)
+steer_park_may_release(struct steer_transit *move)
 {
-    uint64_t drained_tsc;
     bool drained;
 
     if (steer_move_phase(move) == STEER_CANCELLED) {
         return true;
     }
     atomic_read_explicit(&move->drained, &drained, memory_order_acquire);
-    if (!drained) {
-        return false;
-    }
-    atomic_read_relaxed(&move->drained_tsc, &drained_tsc);
-    /* 'now' may be from before the other thread's 'drained_tsc'. */
-    return ((int64_t) (now - drained_tsc)
-            >= (int64_t) steer_ctr64_get(&steer_grace_cycles));
+    return drained;
 }
 
 /* Removes park 'i' of 'q', whose packets have all been processed. */
@@ -208,7 +261,7 @@ steer_park_release(struct steer_rxq *q, struct dp_packet_batch *batch,
         struct steer_transit *move = q->parks[i];
         unsigned int n;
 
-        if (!steer_park_may_release(move, now)) {
+        if (!steer_park_may_release(move)) {
             i++;
             continue;
         }
@@ -239,6 +292,7 @@ steer_park_straggler(struct steer_pmd *pmd, struct steer_transit *move,
     COVERAGE_INC(steer_straggler);
     atomic_store_relaxed(&move->drained, false);
     move->target = index + 1;
+    move->passed = false;
 }
 
 /* Returns true if packet 'index' of a bucket that 'park' brings to 'q' came

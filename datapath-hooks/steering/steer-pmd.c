@@ -95,7 +95,7 @@ steer_reta_recv(struct steer_pmd *pmd, struct steer_rxq *q,
     } else if (q->port->mech == STEER_MECH_RETA
                && !(received / NETDEV_MAX_BURST % STEER_DEPTH_PERIOD)) {
         depth = steer_dev_rxq_depth(q);
-        atomic_store_relaxed(&q->depth, depth);
+        atomic_store_relaxed(&q->depth, MIN(depth, UINT16_MAX));
     }
     atomic_store_relaxed(&q->received, received + batch->count);
     steer_rxq_count(q, batch);

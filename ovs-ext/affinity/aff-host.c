@@ -266,6 +266,16 @@ get_profile(struct aff_host *h, const char *network, enum tp_class class)
 static void
 delete_profile(struct aff_host *h, int slot)
 {
+    const char *network = h->prof[slot].network;
+
+    /* Resources have the names of networks from profiles, until the next
+     * plan. */
+    for (int i = 0; i < h->n_res; i++) {
+        struct aff_res *r = &h->res[i];
+
+        r->net = r->net == network ? NULL : r->net;
+        r->owner = r->owner == network ? NULL : r->owner;
+    }
     shash_find_and_delete(&h->by_key, h->prof[slot].key);
     free_profile(&h->prof[slot]);
 }

@@ -122,6 +122,7 @@ struct onc {
     struct ovsdb_idl_txn *txn;  /* In flight, or NULL. */
     unsigned int txn_rows;
     bool txn_has_weights;
+    bool txn_is_rbac;           /* It is about RBAC rows and nothing else. */
     long long int txn_began;
 
     struct shash hosts;         /* 'struct onc_host' by name. */
@@ -152,6 +153,7 @@ struct onc {
     bool busy;                  /* Something happened in the latest loop. */
     long long int due;          /* Earliest 'next_ms' of the hosts. */
     bool rbac_done;
+    long long int rbac_at;      /* Write RBAC rows then at the earliest. */
     long long int next_loop;
     long long int active_since;
     struct onc_stats stats;

@@ -166,7 +166,8 @@ onc_change_destroy(struct onc_change *change)
     free(change->class);
 }
 
-/* Ends a turn of 'h': it goes to the end of its line, or can be planned. */
+/* Ends a turn of 'h': it goes to the end of its line, can be planned, or is no
+ * more if nothing is left of it. */
 void
 onc_put_fresh(struct onc *onc, struct onc_host *h)
 {
@@ -177,7 +178,10 @@ onc_put_fresh(struct onc *onc, struct onc_host *h)
         return;
     }
     h->is_large = false;
-    if (h->dirty_then || onc_host_is_empty(h)) {
+    if (onc_host_is_empty(h)) {
+        /* Here, for a controller that stands by plans nothing. */
+        onc_host_destroy(onc, h);
+    } else if (h->dirty_then) {
         onc_host_dirty(onc, h, h->urgent_then);
         h->dirty_then = h->urgent_then = false;
     }

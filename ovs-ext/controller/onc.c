@@ -133,6 +133,22 @@ txn_failed(struct onc *onc, enum ovsdb_idl_txn_status status,
     }
 }
 
+/* The RBAC rows are to be written again, after a while if the server refused
+ * them. */
+static void
+rbac_failed(struct onc *onc, enum ovsdb_idl_txn_status status,
+            long long int now)
+{
+    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+    onc->rbac_done = false;
+    if (status == TXN_ERROR) {
+        onc->rbac_at = now + BAR_MS;
+        VLOG_WARN_RL(&rl, "the database refuses the roles of hosts: %s",
+                     ovsdb_idl_txn_get_error(onc->txn));
+    }
+}
+
 /* Looks after the transaction in flight. */
 static void
 run_txn(struct onc *onc, long long int now)
@@ -152,15 +168,24 @@ run_txn(struct onc *onc, long long int now)
         onc->stats.rows += onc->txn_rows;
     } else {
         onc->stats.txns_failed++;
-        txn_failed(onc, status, now);
+        if (onc->txn_is_rbac) {
+            rbac_failed(onc, status, now);
+        } else {
+            txn_failed(onc, status, now);
+        }
         if (onc->txn_has_weights) {
             onc->saved_reports = UINT64_MAX;
         }
     }
-    SHASH_FOR_EACH (node, &onc->hosts) {
+    SHASH_FOR_EACH_SAFE (node, &onc->hosts) {
         struct onc_host *h = node->data;
 
-        h->in_txn = false;
+        if (h->in_txn) {
+            h->in_txn = false;
+            if (onc_host_is_empty(h)) {
+                onc_host_destroy(onc, h);
+            }
+        }
     }
     ovsdb_idl_txn_destroy(onc->txn);
     onc->txn = NULL;
@@ -191,6 +216,7 @@ update_role(struct onc *onc, long long int now)
 
         onc->active_since = now;
         onc->rbac_done = false;
+        onc->rbac_at = now;
         onc_load_weights(onc);
         SHASH_FOR_EACH (node, &onc->hosts) {
             onc_host_dirty(onc, node->data, false);
@@ -292,29 +318,18 @@ find_due(struct onc *onc, long long int now)
 }
 
 static void
-plan_and_write(struct onc *onc, long long int now, uint64_t until_us)
+begin_txn(struct onc *onc, const char *comment)
 {
-    unsigned int rows;
-
-    find_due(onc, now);
-    if (ovs_list_is_empty(&onc->dirty) && onc->rbac_done
-        && onc->learner.n_reports == onc->saved_reports) {
-        return;
-    }
-    onc->busy |= !ovs_list_is_empty(&onc->dirty);
     onc->txn = ovsdb_idl_txn_create(onc->idl);
     onc->txn_has_weights = false;
-    ovsdb_idl_txn_add_comment(onc->txn, "ovs-ext-controller");
+    onc->txn_is_rbac = false;
+    ovsdb_idl_txn_add_comment(onc->txn, "%s", comment);
+}
 
-    aff_learner_solve(&onc->learner);
-    rows = do_hosts(onc, now, until_us);
-    rows += onc_save_weights(onc, now);
-    if (!onc->rbac_done) {
-        onc->rbac_done = true;
-        rows += db_rbac_update(onc->idl, onc->txn);
-    }
-    find_due(onc, LLONG_MIN);
-
+/* Ends the transaction that was begun, of 'rows' rows. */
+static void
+end_txn(struct onc *onc, unsigned int rows, long long int now)
+{
     onc->txn_rows = rows;
     onc->txn_began = now;
     if (rows) {
@@ -324,6 +339,42 @@ plan_and_write(struct onc *onc, long long int now, uint64_t until_us)
         ovsdb_idl_txn_destroy(onc->txn);
         onc->txn = NULL;
     }
+}
+
+/* Writes what hosts may do.  In a transaction of its own: what is wrong with
+ * the rows of hosts is no matter here. */
+static void
+write_rbac(struct onc *onc, long long int now)
+{
+    begin_txn(onc, "ovs-ext-controller roles");
+    onc->txn_is_rbac = true;
+    onc->rbac_done = true;
+    end_txn(onc, db_rbac_update(onc->idl, onc->txn), now);
+}
+
+static void
+plan_and_write(struct onc *onc, long long int now, uint64_t until_us)
+{
+    unsigned int rows;
+
+    if (!onc->rbac_done && now >= onc->rbac_at) {
+        write_rbac(onc, now);
+        if (onc->txn) {
+            return;
+        }
+    }
+    find_due(onc, now);
+    if (ovs_list_is_empty(&onc->dirty)
+        && onc->learner.n_reports == onc->saved_reports) {
+        return;
+    }
+    onc->busy |= !ovs_list_is_empty(&onc->dirty);
+    begin_txn(onc, "ovs-ext-controller");
+    aff_learner_solve(&onc->learner);
+    rows = do_hosts(onc, now, until_us);
+    rows += onc_save_weights(onc, now);
+    find_due(onc, LLONG_MIN);
+    end_txn(onc, rows, now);
 }
 
 static void
@@ -436,6 +487,9 @@ onc_wait(struct onc *onc)
         if (onc->learner.n_reports != onc->saved_reports) {
             poll_timer_wait_until(onc->save_at);
         }
+        if (!onc->rbac_done) {
+            poll_timer_wait_until(MAX(onc->rbac_at, onc->next_loop));
+        }
     }
 }
 
@@ -445,9 +499,7 @@ save_now(struct onc *onc, long long int now)
 {
     unsigned int rows;
 
-    onc->txn = ovsdb_idl_txn_create(onc->idl);
-    onc->txn_has_weights = false;
-    ovsdb_idl_txn_add_comment(onc->txn, "ovs-ext-controller ends");
+    begin_txn(onc, "ovs-ext-controller ends");
     onc->save_at = now;
     rows = onc_save_weights(onc, now);
     if (rows) {

@@ -111,6 +111,14 @@ db_host_row(struct ovsdb_idl *idl, const char *host)
     return NULL;
 }
 
+int64_t
+db_host_generation(struct ovsdb_idl *idl, const char *host)
+{
+    const struct ovsext_host *row = db_host_row(idl, host);
+
+    return row ? row->generation : -1;
+}
+
 const struct ovsext_resource *
 db_resource_row(struct ovsdb_idl *idl, const char *host, const char *name)
 {

@@ -59,6 +59,9 @@ bool db_instructions_equal(const struct db_instruction *, size_t n,
 /* The Host row of 'host', or NULL. */
 const struct ovsext_host *db_host_row(struct ovsdb_idl *, const char *host);
 
+/* The generation of 'host', -1 if it has no row. */
+int64_t db_host_generation(struct ovsdb_idl *, const char *host);
+
 /* The Resource row 'name' of 'host', or NULL. */
 const struct ovsext_resource *db_resource_row(struct ovsdb_idl *,
                                               const char *host,

@@ -256,7 +256,9 @@ read_backends(struct reader *r, struct sess_service *s,
     sset_destroy(&ports);
 }
 
-static void
+/* Returns false if hosts are named, but none that can be: without names all
+ * hosts would take part. */
+static bool
 read_members(struct reader *r, struct sess_service *s,
              const struct ovsext_service *row)
 {
@@ -267,6 +269,7 @@ read_members(struct reader *r, struct sess_service *s,
             s->hosts[s->n_hosts++] = xstrdup(row->hosts[i]);
         }
     }
+    return s->n_hosts || !row->n_hosts;
 }
 
 /* The columns that are numbers; the schema limits most of them. */
@@ -359,8 +362,13 @@ read_service(struct reader *r, const struct ovsext_service *row)
         s->id = sess_id_of_name(row->name);
         s->bridge = xstrdup(row->bridge);
         read_backends(r, s, row);
-        read_members(r, s, row);
-        r->fleet->n_services++;
+        if (read_members(r, s, row)) {
+            r->fleet->n_services++;
+        } else {
+            refuse(r, xstrdup("none of its hosts has a valid name"),
+                   "service \"%s\"", row->name);
+            sess_service_uninit(s);
+        }
     }
 }
 

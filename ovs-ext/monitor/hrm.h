@@ -30,9 +30,9 @@
  * crypto, dma, bb,  operation     not known (0)     in the        those that
  * event                                             device        failed
  * raw, regex, gpu   nothing but presence is known
- * accelerator-port  packet that   not known (0)     there and     dropped
- *                   comes back                      back, if
- *                                                   reported
+ * accelerator-port  packet that   not known (0)     there and     dropped, bad
+ *                   comes back                      back, if      or not given
+ *                                                   reported      back
  * pci               nothing but presence is known
  *
  * Pure values; no thread safety is needed. */

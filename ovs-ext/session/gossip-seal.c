@@ -400,9 +400,11 @@ open_datagram(struct gossip_seal *s, const uint8_t *datagram, size_t n,
 
     /* Cheaper than to open it, and what the header claims is checked below. */
     struct peer *p = peer_find(s, from->host);
-    if (!sequence || (p && (from->epoch < p->epoch
-                            || (from->epoch == p->epoch
-                                && window_has(p, sequence))))) {
+    if (p && from->epoch < p->epoch) {
+        return GOSSIP_OPEN_EPOCH;
+    }
+    if (!sequence || (p && from->epoch == p->epoch
+                      && window_has(p, sequence))) {
         return GOSSIP_OPEN_REPLAYED;
     }
 
@@ -454,6 +456,7 @@ gossip_open_error_to_string(enum gossip_open_error error)
     case GOSSIP_OPEN_SELF: return "self";
     case GOSSIP_OPEN_KEY: return "unknown-key";
     case GOSSIP_OPEN_REPLAYED: return "replayed";
+    case GOSSIP_OPEN_EPOCH: return "earlier-epoch";
     case GOSSIP_OPEN_FORGED: return "forged";
     case GOSSIP_OPEN_FULL: return "full";
     case GOSSIP_OPEN_N:

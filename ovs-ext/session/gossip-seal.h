@@ -53,6 +53,8 @@ enum {
     GOSSIP_MAX_KEYS = 8,
 };
 
+#define GOSSIP_MAX_EPOCH ((UINT64_C(1) << 48) - 1)
+
 enum gossip_open_error {
     GOSSIP_OPEN_OK,
     GOSSIP_OPEN_TRUNCATED,      /* Shorter than header and tag. */
@@ -60,7 +62,8 @@ enum gossip_open_error {
     GOSSIP_OPEN_FORMAT,         /* Magic, version or flags not ours. */
     GOSSIP_OPEN_SELF,           /* Claims to be from here. */
     GOSSIP_OPEN_KEY,            /* No such key, or not any more. */
-    GOSSIP_OPEN_REPLAYED,       /* Seen before, or of an earlier epoch. */
+    GOSSIP_OPEN_REPLAYED,       /* Seen before. */
+    GOSSIP_OPEN_EPOCH,          /* Of an earlier epoch than seen before. */
     GOSSIP_OPEN_FORGED,         /* Does not open with the key it names. */
     GOSSIP_OPEN_FULL,           /* More senders than there is memory for. */
     GOSSIP_OPEN_N

@@ -51,7 +51,8 @@
  * expiry      'now' is in ms and may wrap; up to 24 days ahead
  *
  * Thread safety: phc_lookup(), phc_push(), phc_ref_header() and
- * phc_ref_owner() in any number of threads; everything else in one thread at a time, the writer, meanwhile. */
+ * phc_ref_owner() in any number of threads; everything else in one thread at a
+ * time, the writer, meanwhile. */
 
 #include <stdbool.h>
 #include <stddef.h>

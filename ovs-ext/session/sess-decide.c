@@ -113,10 +113,11 @@ struct former {
     bool held;                  /* Or one whose host may come back. */
 };
 
-/* Looks for who was the owner before 'first', or one that drains. */
+/* Looks for who was the owner before 'first', or one that drains, not counting
+ * changes before 'since'. */
 static void
 find_former(const struct decision *d, uint64_t hash, uint16_t first,
-            struct former *former)
+            long long int since, struct former *former)
 {
     const struct sess_plan_service *s = d->s;
     const struct sess_plan_backend *b;
@@ -132,7 +133,7 @@ find_former(const struct decision *d, uint64_t hash, uint16_t first,
     for (size_t i = 0; i < s->n_previous; i++) {
         long long int age = d->now - s->previous[i].ended;
 
-        if (age >= limit) {
+        if (age >= limit || s->previous[i].ended < since) {
             break;
         }
         number = ring_backend(s->previous[i].ring,
@@ -148,7 +149,7 @@ find_former(const struct decision *d, uint64_t hash, uint16_t first,
             former->owned = true;
         }
     }
-    if (!former->number && !former->held
+    if (!former->number && !former->held && s->changed >= since
         && (d->tcp || d->now - s->changed < limit)) {
         number = ring_backend(s->ring,
                               sess_owner_second(s->ring->owners, hash));
@@ -200,7 +201,9 @@ decide_owner(struct decision *d, uint64_t hash, uint16_t first,
     const struct sess_plan_backend *other;
     struct former former;
 
-    find_former(d, hash, first, &former);
+    /* What a backend brings with it when it moves here is not in the table.
+     * Sessions of owners before that have been told of since. */
+    find_former(d, hash, first, b->arrived, &former);
     other = sess_plan_backend(d->plan, former.number);
     /* One that is here would have been in the table. */
     if (OVS_UNLIKELY(other && !other->here && d->hop < 2)) {
@@ -236,7 +239,7 @@ decide_unknown(struct decision *d)
          * to say so: begin with the former owner. */
         struct former former;
 
-        find_former(d, hash, first, &former);
+        find_former(d, hash, first, 0, &former);
         other = former.owned ? sess_plan_backend(d->plan, former.number)
                              : NULL;
         send_on(d, other && !other->here ? other : b, SESS_N_ORIGINAL);

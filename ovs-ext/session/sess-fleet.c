@@ -24,8 +24,9 @@ sess_fleet_init(struct sess_fleet *fleet)
     memset(fleet, 0, sizeof *fleet);
 }
 
-static void
-service_uninit(struct sess_service *s)
+/* Frees what 's' owns. */
+void
+sess_service_uninit(struct sess_service *s)
 {
     for (size_t i = 0; i < s->n_backends; i++) {
         free(s->backends[i].name);
@@ -45,7 +46,7 @@ void
 sess_fleet_uninit(struct sess_fleet *fleet)
 {
     for (size_t i = 0; i < fleet->n_services; i++) {
-        service_uninit(&fleet->services[i]);
+        sess_service_uninit(&fleet->services[i]);
     }
     for (size_t i = 0; i < fleet->n_hosts; i++) {
         free(fleet->hosts[i].name);

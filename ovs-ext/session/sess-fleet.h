@@ -70,6 +70,7 @@ struct sess_fleet {
 
 uint64_t sess_id_of_name(const char *name);
 
+void sess_service_uninit(struct sess_service *);
 void sess_fleet_init(struct sess_fleet *);
 void sess_fleet_uninit(struct sess_fleet *);
 void sess_fleet_clone(struct sess_fleet *to, const struct sess_fleet *from);

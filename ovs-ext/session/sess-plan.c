@@ -177,6 +177,18 @@ find_location(const struct sess_plan_args *args, uint64_t backend)
     return NULL;
 }
 
+/* Since when 'b', number 'number', is here. */
+static long long int
+arrival(const struct maker *m, const struct sess_plan_backend *b,
+        uint16_t number)
+{
+    const struct sess_plan_backend *last
+        = m->args->last ? sess_plan_backend(m->args->last, number) : NULL;
+
+    return (last && last->id == b->id && last->here
+            ? last->arrived : m->args->now);
+}
+
 static void
 locate(struct maker *m, const struct sess_plan_service *s,
        const struct sess_service *service, const struct sess_backend *backend,
@@ -306,6 +318,9 @@ add_backends(struct maker *m, struct sess_plan_service *s,
         }
         b.target = add_local(m, s, backend, number);
         locate(m, s, service, backend, &b, first_target);
+        if (b.here) {
+            b.arrived = arrival(m, &b, number);
+        }
         put_backend(m->plan, number, &b);
         if (b.host && b.alive && n < SESS_MAX_MEMBERS) {
             members[n++] = (struct sess_member) {
@@ -338,6 +353,36 @@ add_hints(struct maker *m, const struct sess_plan_service *s,
     }
 }
 
+static int
+compare_addrs(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct in6_addr));
+}
+
+/* Stores the tunnel ends of the hosts of 'fleet' but 'self': those that are
+ * members of 'service', or all if it is null.  Returns how many there are. */
+static size_t
+find_peers(const struct sess_fleet *fleet, uint64_t self,
+           const struct sess_service *service, struct in6_addr **peersp)
+{
+    struct in6_addr *peers = xmalloc(MAX(fleet->n_hosts, 1) * sizeof *peers);
+    size_t n = 0;
+
+    for (size_t i = 0; i < fleet->n_hosts; i++) {
+        const struct sess_host *host = &fleet->hosts[i];
+
+        if (host->id != self && ipv6_addr_is_set(&host->encap_ip)
+            && (!service || sess_service_has_host(service, host->name))) {
+            peers[n++] = host->encap_ip;
+        }
+    }
+    if (n) {
+        qsort(peers, n, sizeof *peers, compare_addrs);
+    }
+    *peersp = peers;
+    return n;
+}
+
 static void
 add_service(struct maker *m, const struct sess_service *service)
 {
@@ -363,6 +408,13 @@ add_service(struct maker *m, const struct sess_service *service)
     s->vni = service->vni;
     s->name = xstrdup(service->name);
     s->bridge = xstrdup(service->bridge);
+    if (service->n_hosts) {
+        s->n_peers = find_peers(m->args->fleet, plan->self, service,
+                                &s->peers);
+    } else {
+        s->n_peers = plan->n_peers;
+        s->peers = plan->peers;
+    }
     if (number >= plan->n_services) {
         size_t n = number + 1;
 
@@ -376,30 +428,6 @@ add_service(struct maker *m, const struct sess_service *service)
                 addr_hash(&s->addr, s->proto, s->port));
     add_backends(m, s, service);
     add_hints(m, s, service, first_target);
-}
-
-static int
-compare_addrs(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct in6_addr));
-}
-
-static void
-add_hosts(struct sess_plan *plan, const struct sess_fleet *fleet)
-{
-    plan->peers = xmalloc(MAX(fleet->n_hosts, 1) * sizeof *plan->peers);
-    for (size_t i = 0; i < fleet->n_hosts; i++) {
-        const struct sess_host *host = &fleet->hosts[i];
-
-        if (host->id == plan->self) {
-            plan->self_addr = host->encap_ip;
-        } else if (ipv6_addr_is_set(&host->encap_ip)) {
-            plan->peers[plan->n_peers++] = host->encap_ip;
-        }
-    }
-    if (plan->n_peers) {
-        qsort(plan->peers, plan->n_peers, sizeof *plan->peers, compare_addrs);
-    }
 }
 
 /* Says that what has a number in 'last' has been in use until now. */
@@ -444,7 +472,10 @@ sess_plan_create(const struct sess_plan_args *args)
     }
     plan->self = args->self;
     hmap_init(&plan->by_addr);
-    add_hosts(plan, args->fleet);
+    if (self) {
+        plan->self_addr = self->encap_ip;
+    }
+    plan->n_peers = find_peers(args->fleet, args->self, NULL, &plan->peers);
     for (size_t i = 0; self && i < args->fleet->n_services; i++) {
         const struct sess_service *service = &args->fleet->services[i];
 
@@ -468,6 +499,9 @@ sess_plan_destroy(struct sess_plan *plan)
             ring_unref(s->ring);
             for (size_t j = 0; j < s->n_previous; j++) {
                 ring_unref(s->previous[j].ring);
+            }
+            if (s->peers != plan->peers) {
+                free(s->peers);
             }
             free(s->name);
             free(s->bridge);
@@ -512,14 +546,15 @@ sess_plan_backend_number(const struct sess_plan *plan, uint64_t service,
 
 const struct sess_plan_service *
 sess_plan_find(const struct sess_plan *plan, const struct in6_addr *addr,
-               uint8_t proto, ovs_be16 port, const char *bridge)
+               uint8_t proto, ovs_be16 port, const char *bridge, int zone)
 {
     const struct sess_plan_service *s;
 
     HMAP_FOR_EACH_WITH_HASH (s, node, addr_hash(addr, proto, port),
                              &plan->by_addr) {
         if (ipv6_addr_equals(&s->addr, addr) && s->proto == proto
-            && s->port == port && (!bridge || !strcmp(s->bridge, bridge))) {
+            && s->port == port && (!bridge || !strcmp(s->bridge, bridge))
+            && (zone < 0 || s->zone == zone)) {
             return s;
         }
     }
@@ -527,10 +562,11 @@ sess_plan_find(const struct sess_plan *plan, const struct in6_addr *addr,
 }
 
 bool
-sess_plan_is_peer(const struct sess_plan *plan, const struct in6_addr *addr)
+sess_plan_is_peer(const struct sess_plan_service *s,
+                  const struct in6_addr *addr)
 {
-    return plan->n_peers && bsearch(addr, plan->peers, plan->n_peers,
-                                    sizeof *plan->peers, compare_addrs);
+    return s->n_peers && bsearch(addr, s->peers, s->n_peers,
+                                 sizeof *s->peers, compare_addrs);
 }
 
 uint16_t

@@ -88,7 +88,8 @@ struct sess_plan_backend {
     uint16_t service;
     uint16_t target;            /* First hop from here, or local. */
     uint16_t target2;           /* Second hop; likewise local. */
-    bool here;                  /* 'host' is this host. */
+    bool here;                  /* 'host' is this host... */
+    long long int arrived;      /* ...since then, ms. */
     bool local;                 /* And its port is plugged in. */
     bool alive;                 /* Its host. */
     bool draining;              /* It or its host. */
@@ -114,6 +115,9 @@ struct sess_plan_service {
     enum phc_encap encap;
     uint32_t vni;
     char *name, *bridge;
+    struct in6_addr *peers;     /* Tunnel ends of the other members, sorted;
+                                 * the plan's if all hosts are. */
+    size_t n_peers;
     struct sess_ring *ring;
     long long int changed;      /* To that ring, ms. */
     struct sess_previous {
@@ -178,13 +182,15 @@ uint16_t sess_plan_service_number(const struct sess_plan *, uint64_t id);
 uint16_t sess_plan_backend_number(const struct sess_plan *, uint64_t service,
                                   uint64_t id);
 
-/* Finds the service of an address.  'bridge' may be null: any. */
+/* Finds the service of an address.  'bridge' may be null, 'zone' negative:
+ * any. */
 const struct sess_plan_service *
 sess_plan_find(const struct sess_plan *, const struct in6_addr *,
-               uint8_t proto, ovs_be16 port, const char *bridge);
+               uint8_t proto, ovs_be16 port, const char *bridge, int zone);
 
-/* Whether 'addr' is the tunnel end of another host. */
-bool sess_plan_is_peer(const struct sess_plan *, const struct in6_addr *addr);
+/* Whether 'addr' is the tunnel end of another host that is a member. */
+bool sess_plan_is_peer(const struct sess_plan_service *,
+                       const struct in6_addr *addr);
 
 /* The owner of record of a session of 'key', for the agent: another one that
  * serves it is an exception that others must hear of. */

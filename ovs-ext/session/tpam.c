@@ -324,7 +324,9 @@ run_groups(const struct tpam *t, struct tpam_host_state *h, double room)
     double before = 0;
     size_t rank = 0;
 
-    qsort(h->groups, h->n_groups, sizeof *h->groups, by_load);
+    if (h->n_groups) {
+        qsort(h->groups, h->n_groups, sizeof *h->groups, by_load);
+    }
     for (size_t i = 0; i < h->n_groups; i++) {
         struct tpam_group_state *g = h->groups[i];
         double load = MAX(g->load, 1e-3);

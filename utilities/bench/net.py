@@ -13,8 +13,8 @@ of its own, backends in others, and a switch that connects the hosts.
     net.close()
 
 All ports are DPDK's (af_packet), polled by one PMD thread a host, which sleeps
-while there is no traffic.  A namespace lives as long as the processes in it, so
-nothing is left of it.  tests/system-macros.at does the same for tests."""
+while there is no traffic.  A namespace lives as long as the processes in it,
+so nothing is left of it.  tests/system-macros.at does the same for tests."""
 
 import atexit
 import json

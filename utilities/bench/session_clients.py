@@ -6,6 +6,8 @@ UDP."""
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -16,8 +18,6 @@ from bench.fleet import wait_for
 from bench.lab import fail
 from bench.session_lab import IPERF_PORTS, VIP, VIP_ONE
 
-IPERF_S = 6                     # Each run of iperf3, which goes on and on.
-
 
 class Clients:
     def __init__(self, lab, tcp=300, udp=100, short=20, downloads=8,
@@ -27,6 +27,7 @@ class Clients:
         self.done = {"curl": 0, "iperf3 tcp": 0, "iperf3 udp": 0}
         self.faults = []
         self.threads = []
+        self.iperfs = {}
         self.main = lab.client.popen(
             sys.executable, session_traffic.__file__, "client", VIP, tcp, udp,
             short, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -72,20 +73,45 @@ class Clients:
                 else (server, "wrong bytes"))
 
     def iperf(self, protocol):
+        """One run that lasts until all end: its server takes one client at a
+        time, and is not ready for the next one at once."""
         argv = ["iperf3", "-c", VIP_ONE, "-p", IPERF_PORTS[protocol],
-                "-t", IPERF_S, "-b", "5M", "--json"]
-        run = self.lab.client.popen(
-            *(argv + (["-u", "-l", "1200"] if protocol == "udp" else [])),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said, _ = run.communicate()
-        # It may say that it was in vain and yet exit with status 0.
-        try:
-            report = json.loads(said)
-            fault = report.get("error") or (
-                None if report["end"] else "no report")
-        except (ValueError, KeyError):
-            fault = said.strip() or "status %d" % run.returncode
-        return (self.lab.backends[0].name, fault) if fault else None
+                "-t", 3600, "-b", "5M", "--forceflush"]
+        if protocol == "udp":
+            argv += ["-u", "-l", "1200"]
+        with open(self.iperf_path(protocol), "w") as out:
+            run = self.lab.client.popen(*argv, stdout=out,
+                                        stderr=subprocess.STDOUT)
+        self.iperfs[protocol] = run
+        run.wait()
+        with open(self.iperf_path(protocol)) as f:
+            said = [line for line in f if line.startswith("iperf3: ")]
+        if said and "interrupt - the client has terminated" in said[-1]:
+            return None
+        return self.lab.backends[0].name, \
+            said[-1].strip() if said else "ended by itself"
+
+    def iperf_path(self, protocol):
+        return os.path.join(self.lab.dir, "iperf-" + protocol)
+
+    def iperf_moves(self, protocol):
+        """In how many seconds so far something was transferred."""
+        with open(self.iperf_path(protocol)) as f:
+            return len(re.findall(r" sec +(?!0\.00)[0-9.]+ \w*Bytes",
+                                  f.read()))
+
+    def end_iperf(self):
+        """Has all runs end, once they move."""
+        moved = {p: self.iperf_moves(p) for p in self.iperfs}
+        deadline = time.monotonic() + session_traffic.STALL
+        for protocol, run in self.iperfs.items():
+            while self.iperf_moves(protocol) == moved[protocol]:
+                if time.monotonic() > deadline or run.poll() is not None:
+                    self.faults.append(("iperf3 " + protocol,
+                                        self.lab.backends[0].name, "stalled"))
+                    break
+                time.sleep(0.1)
+            run.send_signal(signal.SIGINT)
 
     def ask(self, command):
         self.main.stdin.write(command + "\n")
@@ -99,6 +125,7 @@ class Clients:
         """Ends all and returns what became of them."""
         self.ending = True
         report = self.ask("finish")
+        self.end_iperf()
         for thread in self.threads:
             thread.join(60)
         report["done"] = self.done

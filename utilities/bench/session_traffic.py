@@ -112,7 +112,7 @@ class Tcp:
 
     def __init__(self, client):
         self.client = client
-        self.server = None
+        self.server = self.port = None
         self.fault = None
         self.hello = b""
         self.pending = bytearray()
@@ -166,6 +166,7 @@ class Tcp:
             self.fault = "not opened (%s)" % (getattr(e, "strerror", None)
                                               or "timeout")
             return
+        self.port = writer.get_extra_info("sockname")[1]
         reading = asyncio.create_task(self.read(reader))
         await asyncio.sleep(random.random() * INTERVAL)
         while not self.client.ending and not self.fault:
@@ -284,9 +285,10 @@ class Client:
                 "faults": faults,
                 "records": sum(s.records for s in self.tcp),
                 "short": self.short,
-                "waiting": sum(s.waiting_since is not None
-                               and now - s.waiting_since > 1
-                               for s in self.tcp if not s.fault),
+                "waiting_ports": [s.port for s in self.tcp
+                                  if s.waiting_since is not None
+                                  and now - s.waiting_since > 1
+                                  and not s.fault],
                 "longest_gap_s": max([s.gap for s in self.tcp] or [0]),
                 "datagrams": sum(s.sent for s in self.udp),
                 "datagrams_lost": sum(s.sent - s.received for s in self.udp)}
