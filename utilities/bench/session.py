@@ -27,14 +27,14 @@ import time
 from bench import plot, session_cost
 from bench.lab import emit, fail, say, selected
 from bench.session_clients import Clients
+from bench.session_dut import DROPS
 from bench.session_events import ACTIONS, NEEDS
 from bench.session_lab import SessionLab
 
 EVENTS = tuple(ACTIONS)
 STOCK_EVENTS = ("none", "drain1", "drain2", "migrate", "kill")
 # What becomes of a packet at a host, as ext/sessions-show names it.
-OUTCOMES = ("local", "known", "original", "no_backend", "no_owner", "hops",
-            "held", "unresolved", "bad")
+OUTCOMES = ("local", "known", "original") + DROPS
 BEFORE = 2                      # Seconds of traffic before the event...
 SETTLED = 2                     # ...until fleet and counters have settled...
 AFTER = 4                       # ...and until the end.

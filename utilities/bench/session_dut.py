@@ -15,6 +15,8 @@ from bench.netns import Namespace, Space
 VIP = "192.0.2.80"
 PORT = 80
 VNI = 80
+# Why a packet may be dropped, as ext/sessions-show names it.
+DROPS = ("no_backend", "no_owner", "hops", "held", "unresolved", "bad")
 SELF = "172.31.0.1"
 MAC = "02:aa:00:00:00:01"
 
@@ -148,6 +150,12 @@ class Dut(Switch):
 
     def hint(self, backend, peer):
         self.debug("hint", "b%d" % backend, peer_name(peer), 0.9)
+
+    def dropped(self):
+        """Packets that the session system has dropped, by reason."""
+        packets = json.loads(self.appctl("ext/sessions-show", "--json",
+                                         "proto=1"))["packets"]
+        return {name: packets[name] for name in DROPS}
 
     # Figures.
 
