@@ -6,7 +6,7 @@ session system."""
 
 from bench.lab import say
 from bench.session import watch
-from bench.session_lab import VIP, SessionLab
+from bench.session_lab import SessionLab
 
 # Event, what the table calls it.
 EVENTS = (("drain2", "two of four hosts drained"),

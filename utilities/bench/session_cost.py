@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a packet of a session costs a PMD thread, above being forwarded from
 port to port: it is looked up, its owner determined, its header pushed.  A
-thread is offered more than it can take; the difference of its rates says it."""
+thread is offered more than it can take; the difference of its rates says
+it."""
 
 from bench.fleet import wait_for
 from bench.lab import median, say, taking_turns

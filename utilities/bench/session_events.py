@@ -5,7 +5,6 @@ at work.  Each function takes the lab and may return figures, a dict."""
 
 import json
 import os
-import subprocess
 import sys
 import time
 
