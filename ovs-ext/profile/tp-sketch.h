@@ -33,7 +33,8 @@
  *   cost          some 60 instructions a packet at full bursts, receiving
  *                 included (tests/count-instructions.sh)
  *   memory        76 bytes a flow, 64 a sample: 0.9 MB by default
- *   top 100       99 or all of them, if the 100th has some hundred packets
+ *   top 100       in the median 99 or all of them, 97 at the least seen, if
+ *                 the 100th has some hundred packets
  *                 (bench "sketch")
  *
  * Thread safety: tp_sketch_add() is for one thread, the writer, which takes
