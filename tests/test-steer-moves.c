@@ -75,6 +75,17 @@ marked(const struct steer_transit *move)
     return (int32_t) (ack - move->old_seq) >= 0;
 }
 
+/* Returns the slot of 'q''s thread; STEER_MAX_PMDS or more if none has polled
+ * it yet. */
+static uint16_t
+polled_by(const struct steer_rxq *q)
+{
+    uint16_t slot;
+
+    atomic_read_relaxed(&CONST_CAST(struct steer_rxq *, q)->pmd, &slot);
+    return slot;
+}
+
 /* Waits until 'q''s thread, which polls no other, has polled it 'n' times
  * more. */
 static void
@@ -82,10 +93,9 @@ wait_polls(const struct steer_rxq *q, unsigned int n)
 {
     const struct steer_pmd *pmd;
     uint64_t polls;
-    uint16_t slot;
 
-    atomic_read_relaxed(&CONST_CAST(struct steer_rxq *, q)->pmd, &slot);
-    pmd = &steer_pmds[slot];
+    WAIT_UNTIL(polled_by(q) < STEER_MAX_PMDS);
+    pmd = &steer_pmds[polled_by(q)];
     polls = steer_ctr64_get(&pmd->n.polls);
     WAIT_UNTIL(steer_ctr64_get(&pmd->n.polls) - polls >= n);
 }

@@ -344,17 +344,25 @@ steer_move_other(const struct steer_transit *move)
     return NULL;
 }
 
-/* Returns true if no thread polls 'q' any more, by whose thread's polls at
- * 'move''s last step 'move->old_polls' was set.  Should one poll it after all,
- * it looks at 'steer_transits' anew first. */
+/* Returns true if no thread polls 'q' any more, so that 'q' will not
+ * acknowledge 'seq', by whose thread's polls at 'move''s last step
+ * 'move->old_polls' was set.  Should one poll it after all, it looks at
+ * 'steer_transits' anew first. */
 static bool
-steer_rxq_is_orphan(struct steer_rxq *q, const struct steer_transit *move)
+steer_rxq_is_orphan(struct steer_rxq *q, uint32_t seq,
+                    const struct steer_transit *move)
 {
     uint64_t polls = steer_rxq_polls(q);
 
-    return (time_usec() - move->started > STEER_ORPHAN_USEC
-            && (polls == UINT64_MAX
-                || polls - move->old_polls > STEER_IDLE_POLLS));
+    if (time_usec() - move->started <= STEER_ORPHAN_USEC
+        || (polls != UINT64_MAX
+            && polls - move->old_polls <= STEER_IDLE_POLLS)) {
+        return false;
+    }
+    /* Only now: had the caller looked for the acknowledgement before, then
+     * stood still, the polls could be from after it. */
+    atomic_thread_fence(memory_order_acquire);
+    return !steer_rxq_acked(q, seq);
 }
 
 /* Moves the bucket of 'move', whose park is filling up, back: see
@@ -391,7 +399,7 @@ steer_move_check(struct steer_transit *move)
     if (!steer_rxq_acked(move->old_q, move->old_seq)) {
         /* A thread that does not get to run must be waited for; one that runs
          * but does not poll the queue any more has finished with it. */
-        if (steer_rxq_is_orphan(move->old_q, move)) {
+        if (steer_rxq_is_orphan(move->old_q, move->old_seq, move)) {
             atomic_store_explicit(&move->drained, true, memory_order_release);
         }
     } else if (move->port->moving[move->bucket] == move
@@ -451,7 +459,7 @@ steer_moves_run(void)
         atomic_read_explicit(&move->done, &done, memory_order_acquire);
         if (phase == STEER_RETIRED) {
             if ((steer_rxq_acked(move->old_q, move->old_seq)
-                 || steer_rxq_is_orphan(move->old_q, move))
+                 || steer_rxq_is_orphan(move->old_q, move->old_seq, move))
                 && steer_rxq_acked(steer_move_parker(move), move->new_seq)
                 && !steer_moves_are_read()) {
                 steer_move_free(move);
@@ -471,9 +479,8 @@ steer_moves_run(void)
         } else if (phase == STEER_DRAINING) {
             steer_move_check(move);
         } else if (phase == STEER_CANCELLED
-                   && !steer_rxq_acked(move->new_q, move->new_seq)
                    && !steer_ctr32_get(&move->parked)
-                   && steer_rxq_is_orphan(move->new_q, move)
+                   && steer_rxq_is_orphan(move->new_q, move->new_seq, move)
                    && !steer_moves_are_read()) {
             steer_move_free(move);
         }
