@@ -26,6 +26,7 @@ COVERAGE_DEFINE(steer_decision);
 
 enum {
     STEER_STALL_MSEC = 1000,    /* Silence that counts as a stall. */
+    STEER_LOOK_MSEC = STEER_STALL_MSEC / 4,
     STEER_CONFIRM_TICKS = 4     /* Of a decision that nothing presses for. */
 };
 
@@ -41,6 +42,10 @@ struct steer_agent steer_agent;
 static pthread_t agent_thread;
 static bool agent_running;
 static struct latch agent_exit;
+
+/* What the main thread has seen of it. */
+static uint64_t seen_beats;
+static long long int seen_msec, silence_msec;
 
 void
 steer_agent_init(void)
@@ -266,7 +271,7 @@ steer_agent_main(void *a_)
         next = MAX(next, time_msec() + (a->settings.tick_ms + 1) / 2);
         ovs_mutex_unlock(&steer_mutex);
 
-        atomic_store_relaxed(&a->heartbeat, time_msec());
+        steer_ctr64_add(&a->beats, 1);
         if (stall > time_msec()) {
             /* Fault injection: as if the thread did not get to run. */
             xnanosleep((stall - time_msec()) * UINT64_C(1000000));
@@ -285,7 +290,7 @@ steer_agent_main(void *a_)
 static void
 steer_agent_start(void)
 {
-    atomic_store_relaxed(&steer_agent.heartbeat, time_msec());
+    silence_msec = 0;
     agent_thread = ovs_thread_create("ext_steer", steer_agent_main,
                                      &steer_agent);
     agent_running = true;
@@ -366,6 +371,25 @@ steer_agent_configure(const struct steer_settings *s)
     }
 }
 
+/* Returns for how many ms the main thread has seen no tick.  A look counts for
+ * no more than looks are meant to be apart: a process that stood still, or a
+ * clock that jumped (OVS's own does, in tests), is not the agent's silence. */
+static long long int
+steer_agent_silence(const struct steer_agent *a)
+{
+    uint64_t beats = steer_ctr64_get(&a->beats);
+    struct timespec ts;
+    long long int now;
+
+    xclock_gettime(CLOCK_MONOTONIC, &ts);
+    now = timespec_to_msec(&ts);
+    silence_msec = (beats != seen_beats ? 0
+                    : silence_msec + MIN(now - seen_msec, STEER_LOOK_MSEC));
+    seen_beats = beats;
+    seen_msec = now;
+    return silence_msec;
+}
+
 /* Looks after the agent from the main thread. */
 void
 steer_agent_run(void)
@@ -377,7 +401,7 @@ steer_agent_run(void)
     if (!agent_running) {
         return;
     }
-    silence = time_msec() - (long long int) steer_ctr64_get(&a->heartbeat);
+    silence = steer_agent_silence(a);
     if (silence > STEER_STALL_MSEC + a->settings.tick_ms) {
         if (!a->stalled) {
             a->stalled = true;
@@ -404,7 +428,7 @@ void
 steer_agent_wait(void)
 {
     if (agent_running) {
-        poll_timer_wait(STEER_STALL_MSEC / 4);
+        poll_timer_wait(STEER_LOOK_MSEC);
     }
 }
 

@@ -12,7 +12,7 @@
  * the device had them.
  *
  * All of "struct steer_agent" is under 'steer_mutex', which the agent holds
- * during a tick, except 'heartbeat'. */
+ * during a tick, except 'beats'. */
 
 #include "datapath-hooks/steering/steer-config.h"
 #include "datapath-hooks/steering/steer-observe.h"
@@ -62,7 +62,7 @@ struct steer_agent {
     long long int dump_until;           /* time_msec(), 0: none. */
     struct steer_dump dump;             /* 'stream' is null if none. */
     size_t n_last_moves;                /* Begun in the last tick. */
-    steer_ctr64 heartbeat;              /* time_msec() of the last tick. */
+    steer_ctr64 beats;                  /* Goes up with each tick. */
     unsigned int n_unconfirmed;         /* Ticks, see STEER_CONFIRM_TICKS. */
     unsigned int n_lopsided;            /* Ticks, see STEER_HAND_OFF_*. */
     unsigned int churn;                 /* Forced moves still to do. */
