@@ -208,6 +208,7 @@ check_PROGRAMS += tests/test-redirect
 REDIRECT_SOURCES = \
 	tests/test-redirect-dp.h \
 	tests/test-redirect-dp.c \
+	tests/test-redirect-ofproto.c \
 	datapath-hooks/ext-chain.c \
 	datapath-hooks/affinity/redirect-clock.c \
 	datapath-hooks/affinity/redirect-context.c \

@@ -22,14 +22,17 @@
 #include <stdint.h>
 
 #include "datapath-hooks/affinity/redirect-impl.h"
+#include "dpif-provider.h"
 #include "odp-netlink.h"
+#include "openvswitch/hmap.h"
 
 enum {
     DP_PMDS = 2,                /* The first one is the main thread... */
     DP_NON_PMD = 0,             /* ...as it polls ports. */
     DP_PORTS = 4,               /* Numbers 1 to DP_PORTS. */
     DP_ACCELS = 2,              /* Numbers DP_ACCEL, DP_ACCEL + 1. */
-    DP_ACCEL = 10
+    DP_ACCEL = 10,
+    DP_END = 99                 /* Where packets leave. */
 };
 
 /* A packet as the datapath sees it; also what its flow matches. */
@@ -70,5 +73,27 @@ void dp_purge(void);
 
 /* Number of flows that redirection installed. */
 unsigned int dp_count_ours(void);
+
+/* Between the datapath (test-redirect-dp.c) and what stands in for ofproto
+ * (test-redirect-ofproto.c). */
+
+/* An upcall: sees no mark, and sends packets of ports away. */
+int dp_translate(const struct dp_packet *, const struct flow *,
+                 ovs_u128 *ufid, unsigned int pmd_id, enum dpif_upcall_type,
+                 const struct nlattr *userdata, struct ofpbuf *actions,
+                 struct flow_wildcards *, struct ofpbuf *put_actions,
+                 void *aux);
+
+bool dp_has_flow(unsigned int pmd, const ovs_u128 *ufid);
+
+/* A dump of at most DP_DUMP_BATCH flows at a time; starts as zeros but for
+ * 'up'. */
+enum { DP_DUMP_BATCH = 16 };
+struct dp_dump {
+    struct dpif_flow_dump_thread up;
+    unsigned int pmd;
+    struct hmap_position pos;
+    uint64_t keys[DP_DUMP_BATCH][2];
+};
 
 #endif /* test-redirect-dp.h */
