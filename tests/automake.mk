@@ -84,7 +84,9 @@ OFFLOAD_FLOWS_SOURCES = \
 	tests/test-offload-flows.c \
 	tests/test-steering-util.h \
 	datapath-hooks/offload/offload-api.c \
-	datapath-hooks/offload/offload-flow.c
+	datapath-hooks/offload/offload-flow.c \
+	datapath-hooks/offload/offload-port.c \
+	datapath-hooks/offload/offload-rule.c
 tests_test_offload_flows_SOURCES = $(OFFLOAD_FLOWS_SOURCES)
 tests_test_offload_flows_CPPFLAGS = $(AM_CPPFLAGS) $(DPDK_CFLAGS)
 tests_test_offload_flows_LDADD = $(OVS_LIBS) $(DPDK_LIBS)

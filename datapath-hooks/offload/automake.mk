@@ -8,11 +8,13 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/offload/offload-config.c \
 	datapath-hooks/offload/offload-flow.c \
 	datapath-hooks/offload/offload-flow.h \
+	datapath-hooks/offload/offload-port.c \
 	datapath-hooks/offload/offload-queue.c \
 	datapath-hooks/offload/offload-queue.h \
 	datapath-hooks/offload/offload-round.c \
 	datapath-hooks/offload/offload-rte.c \
 	datapath-hooks/offload/offload-rte.h \
+	datapath-hooks/offload/offload-rule.c \
 	datapath-hooks/offload/offload-show.c \
 	datapath-hooks/offload/offload-wish.c \
 	datapath-hooks/offload/offload-wish.h \

@@ -190,7 +190,9 @@ void offload_flow_set(struct offload_flow *, const struct match *,
                       const struct offload_info *);
 enum offload_result offload_flow_install(struct offload_flow *);
 enum offload_result offload_flow_uninstall(struct offload_flow *);
+void offload_flow_give_up(struct offload_flow *);
 void offload_flow_remove(struct offload_flow *);
+void offload_flow_drop(struct offload_flow *);
 int offload_flow_adopt(struct offload_flow *);
 
 /* Any thread: */
