@@ -11,6 +11,8 @@
 #include "tests/test-steering-util.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "datapath-hooks/ext-hooks.h"
@@ -92,6 +94,29 @@ offload_counter_destroy(struct offload_counter *counter OVS_UNUSED)
 {
     OVS_NOT_REACHED();
 }
+
+#ifdef __SANITIZE_THREAD__
+/* ThreadSanitizer knows no pthread_mutex_clocklock() (GCC 12), and so
+ * would take a mutex that offload_flow_get() has waited for as unlocked. */
+int
+pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
+                        const struct timespec *until)
+{
+    struct timespec now;
+    int error;
+
+    while ((error = pthread_mutex_trylock(mutex)) == EBUSY) {
+        clock_gettime(clock, &now);
+        if (now.tv_sec > until->tv_sec
+            || (now.tv_sec == until->tv_sec
+                && now.tv_nsec >= until->tv_nsec)) {
+            return ETIMEDOUT;
+        }
+        usleep(10);
+    }
+    return error;
+}
+#endif
 
 /* The provider.  Rule 'i' belongs to offload thread i % N_THREADS. */
 static struct rule {
