@@ -16,6 +16,7 @@
 #include "netdev-offload-provider.h"
 #include "netdev-provider.h"
 #include "netdev.h"
+#include "odp-util.h"
 #include "ovs-ext-config.h"
 #include "ovs-rcu.h"
 #include "ovsdb-idl.h"
@@ -52,6 +53,7 @@ EXT_WRAP(int, dpif_flow_dump_next, struct dpif_flow_dump_thread *,
 EXT_WRAP(int, dpif_flow_get, struct dpif *, const struct nlattr *, size_t,
          const ovs_u128 *, const unsigned, struct ofpbuf *,
          struct dpif_flow *)
+EXT_WRAP(int, dpif_port_add, struct dpif *, struct netdev *, odp_port_t *)
 EXT_WRAP(int, dpif_port_del, struct dpif *, odp_port_t, bool)
 EXT_WRAP(int, dpif_set_config, struct dpif *, const struct smap *)
 EXT_WRAP(void, dpif_close, struct dpif *)
@@ -216,6 +218,19 @@ __wrap_dpif_flow_get(struct dpif *dpif, const struct nlattr *key,
         hook(flow);
     }
     return error;
+}
+
+int
+__wrap_dpif_port_add(struct dpif *dpif, struct netdev *netdev,
+                     odp_port_t *port_nop)
+{
+    ext_port_number_func *hook;
+
+    EXT_HOOK(port_number, &hook);
+    if (hook && port_nop && *port_nop == ODPP_NONE) {
+        *port_nop = hook(dpif);
+    }
+    return __real_dpif_port_add(dpif, netdev, port_nop);
 }
 
 int

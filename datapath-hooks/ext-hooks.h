@@ -90,6 +90,10 @@ typedef int ext_flow_dump_func(struct dpif_flow_dump_thread *,
 /* Called after a dpif_flow_get() that succeeded.  Any thread. */
 typedef void ext_flow_get_func(struct dpif_flow *);
 
+/* Returns the number that a port which is about to be added to a datapath is
+ * to have, or ODPP_NONE to let that choose.  Main thread. */
+typedef odp_port_t ext_port_number_func(struct dpif *);
+
 /* A port is about to be deleted from a datapath.  Main thread. */
 typedef void ext_port_del_func(struct dpif *, odp_port_t);
 
@@ -154,6 +158,7 @@ struct ext_hooks {
     ATOMIC(ext_dpif_operate_func *) dpif_operate;
     ATOMIC(ext_flow_dump_func *) flow_dump;
     ATOMIC(ext_flow_get_func *) flow_get;
+    ATOMIC(ext_port_number_func *) port_number;
     ATOMIC(ext_port_del_func *) port_del;
     ATOMIC(ext_pmd_init_func *) pmd_init;
     ATOMIC(ext_seq_destroy_func *) seq_destroy;

@@ -78,6 +78,7 @@ ext_port_del(struct dpif *dpif, odp_port_t port_no)
 {
     if (ext_is_userspace(dpif)) {
         ext_port_unconfig(dpif, port_no);
+        offload_port_del(port_no);
         redirect_port_del(dpif, port_no);
         session_dp_port_del(dpif, port_no);
     }

@@ -1,11 +1,11 @@
 /* Copyright (c) 2026 The ovs-ext authors.
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Threaded test of candidates and their rules: offload threads put, modify and
- * delete flows, an agent inserts and evicts rules, revalidators ask for
- * statistics, and the main thread reconfigures and deletes ports, all at
- * random.  Behind stands a provider that fails at times and checks that it is
- * used as Open vSwitch's providers have to be. */
+/* Numbers of ports, and a threaded test of candidates and their rules: offload
+ * threads put, modify and delete flows, an agent inserts and evicts rules,
+ * revalidators ask for statistics, and the main thread reconfigures and
+ * deletes ports, all at random.  Behind stands a provider that fails at times
+ * and checks that it is used as Open vSwitch's providers have to be. */
 
 #include <config.h>
 #include "tests/test-steering-util.h"
@@ -21,9 +21,11 @@
 #include "datapath-hooks/offload/offload-rte.h"
 #include "datapath-hooks/offload/offload.h"
 #include "datapath-hooks/steering/steer.h"
+#include "dpif-provider.h"
 #include "hash.h"
 #include "netdev-offload-provider.h"
 #include "netdev-provider.h"
+#include "odp-util.h"
 #include "openvswitch/match.h"
 #include "openvswitch/vlog.h"
 #include "ovs-ext/core/ext-rng.h"
@@ -463,7 +465,46 @@ test_stress(void)
            (unsigned long long int) gets);
 }
 
+/* Numbers of ports. */
+
+static int
+fake_query(const struct dpif *dpif OVS_UNUSED, odp_port_t port_no,
+           struct dpif_port *port)
+{
+    uint32_t n = odp_to_u32(port_no);
+
+    CHECK(!port);
+    return n == 2 || n == 5 || n == UINT16_MAX ? 0 : ENODEV;
+}
+
+/* A number comes back when all others have been used. */
+static void
+test_numbers(void)
+{
+    struct dpif_class class = { .type = "netdev",
+                                .port_query_by_number = fake_query };
+    struct dpif dpif = { .dpif_class = &class };
+
+    enable_offload();
+    CHECK_EQ(offload_port_number(&dpif), ODPP_NONE);
+    offload_port_del(u32_to_odp(3));
+    CHECK_EQ(offload_port_number(&dpif), u32_to_odp(4));
+    offload_port_del(u32_to_odp(4));
+    CHECK_EQ(offload_port_number(&dpif), u32_to_odp(6));
+    offload_port_del(u32_to_odp(1));
+    CHECK_EQ(offload_port_number(&dpif), u32_to_odp(6));
+
+    class.type = "dummy";
+    CHECK_EQ(offload_port_number(&dpif), ODPP_NONE);
+    class.type = "netdev";
+    offload_port_del(u32_to_odp(UINT16_MAX - 1));
+    CHECK_EQ(offload_port_number(&dpif), ODPP_NONE);
+    offload_port_del(u32_to_odp(1));
+    CHECK_EQ(offload_port_number(&dpif), u32_to_odp(3));
+}
+
 static const struct test tests[] = {
+    { "numbers", test_numbers },
     { "stress", test_stress },
     { NULL, NULL },
 };

@@ -124,6 +124,7 @@ offload_init(void)
     offload_queue_init();
     EXT_HOOK_SET(rte_flow_create, offload_rte_create);
     EXT_HOOK_SET(reconfigure, offload_reconfigure);
+    EXT_HOOK_SET(port_number, offload_port_number);
 }
 
 void

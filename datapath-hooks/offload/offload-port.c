@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Ports that have a flow API. */
+/* Ports that have a flow API, and the numbers of ports. */
 
 #include <config.h>
 
@@ -11,9 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datapath-hooks/offload/offload.h"
+#include "dpif-provider.h"
 #include "hash.h"
 #include "netdev-offload-provider.h"
 #include "netdev-provider.h"
+#include "odp-util.h"
 #include "ovs-rcu.h"
 #include "timeval.h"
 #include "util.h"
@@ -23,6 +26,10 @@
 
 struct cmap offload_ports = CMAP_INITIALIZER;
 static struct ovs_mutex ports_mutex = OVS_MUTEX_INITIALIZER;
+
+/* Below this one, numbers may have been those of ports that are no more; main
+ * thread. */
+static uint32_t next_number = 1;
 
 struct offload_port *
 offload_port_find(const struct netdev *netdev)
@@ -114,4 +121,44 @@ offload_port_destroy(struct netdev *netdev)
     cmap_remove(&offload_ports, &port->node, hash_pointer(netdev, 0));
     ovs_mutex_unlock(&ports_mutex);
     offload_port_unref(port);
+}
+
+/* Numbers.
+ *
+ * dpif-netdev gives a new port the lowest number that is free, and keeps the
+ * flows of one that was deleted until revalidators find out.  If a port comes
+ * before they do, such flows are taken for its own: they go on, but they were
+ * offered to the device that is gone, and nobody offers them again.  So no
+ * number comes back before all others have been used. */
+
+/* Returns the number that a new port of 'dpif' is to have, or ODPP_NONE if
+ * the datapath may choose. */
+odp_port_t
+offload_port_number(struct dpif *dpif)
+{
+    if (next_number == 1 || offload_mode() != OFFLOAD_ON
+        || strcmp(dpif_type(dpif), "netdev")
+        || !netdev_is_flow_api_enabled()) {
+        return ODPP_NONE;
+    }
+    for (uint32_t n = next_number; n <= UINT16_MAX; n++) {
+        /* Not by dpif_port_query_by_number(), which warns if it is free. */
+        if (dpif->dpif_class->port_query_by_number(dpif, u32_to_odp(n),
+                                                   NULL)) {
+            return u32_to_odp(n);
+        }
+    }
+    next_number = 1;            /* All have been used. */
+    return ODPP_NONE;
+}
+
+/* A port with that number is about to be deleted. */
+void
+offload_port_del(odp_port_t number)
+{
+    uint32_t n = odp_to_u32(number);
+
+    if (n >= next_number && n <= UINT16_MAX) {
+        next_number = n + 1;
+    }
 }

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "openvswitch/types.h"
 #include "ovs-ext/affinity/aff-host-key.h"
 
 struct dpif;
@@ -38,6 +39,11 @@ void offload_exit(void);
 
 /* Takes in other_config of the Open_vSwitch table: ext-offload... */
 void offload_dpif_config(struct dpif *, const struct smap *other_config);
+
+/* Numbers of ports, see offload-port.c.  The first returns the one that a new
+ * port of a datapath is to have, or ODPP_NONE. */
+odp_port_t offload_port_number(struct dpif *);
+void offload_port_del(odp_port_t);
 
 /* 'dpif' is about to be closed.  Any thread. */
 void offload_forget_dpif(const struct dpif *);
