@@ -236,8 +236,12 @@ services_text(struct ds *ds)
     }
 }
 
+/* Calls 'show' for each target with the names of its service and of where it
+ * leads, "?" for what the plan does not have any more. */
 static void
-targets_text(struct ds *ds)
+for_each_target(void (*show)(const struct session_target_info *,
+                             const char *service, const char *to, void *aux),
+                void *aux)
 {
     struct session_target_info *targets;
     size_t n;
@@ -252,19 +256,23 @@ targets_text(struct ds *ds)
             = t->local ? sess_plan_backend(session_ag.plan, t->backend) : NULL;
         const struct session_place *p = b ? session_place_find(b->id) : NULL;
 
-        ds_put_format(ds, "target %d: %s %s %s%s%s: %s%s%s, %"PRIu64
-                      " packets\n", t->number, s ? s->name : "?",
-                      t->local ? "to backend" : "to host",
-                      t->local ? (p ? p->name : "?")
-                               : session_host_name(t->host),
-                      t->hop2 ? ", second hop" : "",
-                      t->hinted ? ", hinted" : "",
-                      t->state == SESSION_TARGET_RESOLVED ? "resolved"
-                      : t->state == SESSION_TARGET_STALE ? "old header"
-                      : "not resolved", t->why[0] ? ": " : "", t->why,
-                      t->packets);
+        show(t, s ? s->name : "?",
+             !t->local ? session_host_name(t->host) : p ? p->name : "?", aux);
     }
     free(targets);
+}
+
+static void
+target_text(const struct session_target_info *t, const char *service,
+            const char *to, void *ds)
+{
+    ds_put_format(ds, "target %d: %s %s %s%s%s: %s%s%s, %"PRIu64" packets\n",
+                  t->number, service, t->local ? "to backend" : "to host", to,
+                  t->hop2 ? ", second hop" : "", t->hinted ? ", hinted" : "",
+                  t->state == SESSION_TARGET_RESOLVED ? "resolved"
+                  : t->state == SESSION_TARGET_STALE ? "old header"
+                  : "not resolved", t->why[0] ? ": " : "", t->why,
+                  t->packets);
 }
 
 static void
@@ -292,7 +300,7 @@ sessions_text(struct ds *ds, const struct phc_filter *filter, bool filtered)
                       session_ag.ready ? "ready"
                       : "waiting to hear where backends are");
         services_text(ds);
-        targets_text(ds);
+        for_each_target(target_text, ds);
         ds_put_cstr(ds, "packets:");
         for (int i = 0; i < SESS_N_COUNTS; i++) {
             ds_put_format(ds, " %s %"PRIu64, sess_count_name(i), dp[i]);
@@ -355,40 +363,23 @@ backends_json(void)
     return array;
 }
 
-static struct json *
-targets_json(void)
+static void
+target_json(const struct session_target_info *t, const char *service,
+            const char *to, void *array)
 {
     static const char *const states[] = { "unresolved", "resolved", "stale" };
-    struct json *array = json_array_create_empty();
-    struct session_target_info *targets;
-    size_t n;
+    struct json *row = json_object_create();
 
-    targets = xcalloc(SESS_MAX_TARGETS, sizeof *targets);
-    n = session_dp_targets(targets, SESS_MAX_TARGETS);
-    for (size_t i = 0; i < n; i++) {
-        const struct session_target_info *t = &targets[i];
-        const struct sess_plan_service *s
-            = sess_plan_service(session_ag.plan, t->service);
-        const struct sess_plan_backend *b
-            = t->local ? sess_plan_backend(session_ag.plan, t->backend) : NULL;
-        const struct session_place *p = b ? session_place_find(b->id) : NULL;
-        struct json *row = json_object_create();
-
-        put_count(row, "number", t->number);
-        json_object_put_string(row, "service", s ? s->name : "");
-        json_object_put_string(row, t->local ? "backend" : "host",
-                               t->local ? (p ? p->name : "")
-                                        : session_host_name(t->host));
-        json_object_put(row, "local", json_boolean_create(t->local));
-        json_object_put(row, "second_hop", json_boolean_create(t->hop2));
-        json_object_put(row, "hinted", json_boolean_create(t->hinted));
-        json_object_put_string(row, "state", states[t->state]);
-        json_object_put_string(row, "why", t->why);
-        put_count(row, "packets", t->packets);
-        json_array_add(array, row);
-    }
-    free(targets);
-    return array;
+    put_count(row, "number", t->number);
+    json_object_put_string(row, "service", service);
+    json_object_put_string(row, t->local ? "backend" : "host", to);
+    json_object_put(row, "local", json_boolean_create(t->local));
+    json_object_put(row, "second_hop", json_boolean_create(t->hop2));
+    json_object_put(row, "hinted", json_boolean_create(t->hinted));
+    json_object_put_string(row, "state", states[t->state]);
+    json_object_put_string(row, "why", t->why);
+    put_count(row, "packets", t->packets);
+    json_array_add(array, row);
 }
 
 static struct json *
@@ -420,6 +411,7 @@ sessions_json(const struct phc_filter *filter)
     struct json *json = json_object_create();
     struct json *rows = json_array_create_empty();
     struct json *packets = json_object_create();
+    struct json *targets;
     uint64_t dp[SESS_N_COUNTS];
     struct session_own_counts own;
     struct sess_counts counts;
@@ -435,7 +427,9 @@ sessions_json(const struct phc_filter *filter)
         session_dp_counts(dp, &stats);
         json_object_put_string(json, "host", session_ag.host);
         json_object_put(json, "backends", backends_json());
-        json_object_put(json, "targets", targets_json());
+        targets = json_array_create_empty();
+        for_each_target(target_json, targets);
+        json_object_put(json, "targets", targets);
         for (int i = 0; i < SESS_N_COUNTS; i++) {
             put_count(packets, sess_count_name(i), dp[i]);
         }
