@@ -18,6 +18,7 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/session/session-dp-impl.h \
 	datapath-hooks/session/session-entry.c \
 	datapath-hooks/session/session-flow.c \
+	datapath-hooks/session/session-grace.c \
 	datapath-hooks/session/session-gossip.c \
 	datapath-hooks/session/session-hint.c \
 	datapath-hooks/session/session-load.c \
@@ -31,6 +32,7 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/session/session-show.c \
 	datapath-hooks/session/session-target.c \
 	datapath-hooks/session/session-topo.c \
+	datapath-hooks/session/session-way.c \
 	datapath-hooks/session/session.c \
 	datapath-hooks/session/session.h \
 	datapath-hooks/session/session-impl.h

@@ -11,10 +11,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "datapath-hooks/ext-agent.h"
 #include "openvswitch/json.h"
 #include "openvswitch/shash.h"
+#include "ovs-atomic.h"
+#include "ovs-thread.h"
 #include "packets.h"
 #include "timeval.h"
 #include "unixctl.h"
@@ -271,6 +274,42 @@ debug_close(int argc, const char *argv[])
     return NULL;
 }
 
+/* "hold", "release": a thread that, like one that has a burst in its hands,
+ * does not become quiescent meanwhile. */
+
+static atomic_bool holding = false;
+
+static void *
+hold_main(void *aux OVS_UNUSED)
+{
+    bool go_on;
+
+    do {
+        usleep(1000);           /* xnanosleep() would be quiescent. */
+        atomic_read(&holding, &go_on);
+    } while (go_on);
+    return NULL;
+}
+
+static char *
+debug_hold(bool hold)
+{
+    static pthread_t thread;
+    bool held;
+
+    atomic_read(&holding, &held);
+    if (held == hold) {
+        return xstrdup(hold ? "hold: already" : "release: nothing is held");
+    }
+    atomic_store(&holding, hold);
+    if (hold) {
+        thread = ovs_thread_create("session-hold", hold_main, NULL);
+    } else {
+        xpthread_join(thread, NULL);
+    }
+    return NULL;
+}
+
 static char *
 debug(int argc, const char *argv[])
 {
@@ -298,6 +337,10 @@ session_debug(struct unixctl_conn *conn, int argc, const char *argv[],
         error = debug_fleet(argv[2]);
     } else if (!strcmp(argv[1], "off") && argc == 2) {
         error = debug_off();
+    } else if (!strcmp(argv[1], "hold") && argc == 2) {
+        error = debug_hold(true);
+    } else if (!strcmp(argv[1], "release") && argc == 2) {
+        error = debug_hold(false);
     } else {
         ovs_mutex_lock(&session_mutex);
         error = debug(argc, argv);

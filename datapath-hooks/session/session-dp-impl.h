@@ -10,7 +10,9 @@
  *     session-dp.c      plan, ports, upkeep
  *     session-topo.c    bridges
  *     session-entry.c   F1: the answer to a miss, narrow flows
- *     session-target.c  F2: translations
+ *     session-target.c  F2: targets that are wanted, their flows
+ *     session-way.c     F2: translations
+ *     session-grace.c   when all threads have let go of what was
  *     session-flow.c    flows in the datapath, revalidators
  *     session-packet.c  PMD threads */
 
@@ -18,6 +20,7 @@
 #include "datapath-hooks/session/session-dp.h"
 #include "datapath-hooks/session/session-impl.h"
 #include "flow.h"
+#include "ofproto/ofproto-dpif-xlate.h"
 #include "ovs-rcu.h"
 #include "ovs-thread.h"
 #include "simap.h"
@@ -103,12 +106,32 @@ void session_entries_kill_port(odp_port_t, long long int now)
 
 /* Targets, session-target.c.  Main thread but for the first. */
 const struct session_actions *session_actions_get(uint16_t target);
-void session_targets_set(const struct sess_plan *, long long int now);
+void session_targets_set(const struct sess_plan *);
 void session_targets_run(const struct sess_plan *,
                          const struct session_topo *, bool all,
                          long long int now);
 void session_targets_kill_port(odp_port_t, long long int now);
 long long int session_targets_next(void);
+
+/* Translations, session-way.c.  Main thread. */
+struct session_way {
+    struct session_actions *actions; /* Null if there is no way... */
+    const char *why;            /* ...which says why. */
+    odp_port_t in_port;         /* ODPP_NONE if the bridge or the port that
+                                 * packets have to leave by is missing. */
+    struct xlate_out xout;      /* Keeps recirculation IDs alive. */
+    uint8_t header[PHC_MAX_HEADER]; /* Of the tunnel. */
+    size_t header_len;
+};
+bool session_way_find(const struct sess_plan *, const struct session_topo *,
+                      const struct sess_target *, struct session_way *);
+
+/* Grace periods, session-grace.c.  Main thread. */
+void session_grace_init(void);
+uint64_t session_grace_begin(void);
+bool session_grace_is_over(uint64_t mark);
+void session_grace_run(void);
+void session_grace_wait(void);
 
 /* Flows, session-flow.c. */
 enum session_flow_kind { SESSION_FLOW_ENTRY, SESSION_FLOW_TARGET };

@@ -422,6 +422,7 @@ session_dp_init(void)
 {
     plan_seq = seq_create();
     present_seq = seq_create();
+    session_grace_init();
     seen_plan = seq_read(plan_seq);
     ovsrcu_init(&the_plan, NULL);
     ovsrcu_init(&the_topo, NULL);
@@ -501,6 +502,7 @@ session_dp_run(void)
     if (!session_dp_table()) {
         return;
     }
+    session_grace_run();
     connectivity = seq_read(connectivity_seq_get());
     /* Null until there is a datapath. */
     tunnels = tnl_conf_seq ? seq_read(tnl_conf_seq) : 0;
@@ -541,7 +543,7 @@ session_dp_run(void)
     }
     judge_run(backer, false, now);
     if (new_plan) {
-        session_targets_set(plan, now);
+        session_targets_set(plan);
     }
     session_targets_run(plan, topo, changed, now);
     ovs_mutex_lock(&session_dp_mutex);
@@ -559,6 +561,7 @@ session_dp_wait(void)
     if (!session_dp_table()) {
         return;
     }
+    session_grace_wait();
     if (session_plan_get()) {
         seq_wait(connectivity_seq_get(), seen_connectivity);
         if (tnl_conf_seq) {
