@@ -89,14 +89,15 @@ set_actions(uint16_t number, struct session_actions *a)
         = ovsrcu_get_protected(struct session_actions *, &actions[number]);
     ovs_u128 ufid;
 
+    /* No packet is sent to a target that has no flow yet. */
+    if (a) {
+        session_flow_put_target(number, a);
+    }
     ovsrcu_set(&actions[number], a);
     if (old && (!a || a->in_port != old->in_port
                 || a->dl_type != old->dl_type)) {
         session_target_ufid(number, old->dl_type, &ufid);
         session_flow_del(&ufid);
-    }
-    if (a) {
-        session_flow_put_target(number, a);
     }
     if (old) {
         ovsrcu_postpone(free, old);
