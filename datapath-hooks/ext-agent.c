@@ -167,6 +167,13 @@ ext_agent_enable(const char *name, bool wanted)
     latch_set(&wake);
 }
 
+/* Has the systems run now, out of turn.  Main thread. */
+void
+ext_agent_wake(void)
+{
+    latch_set(&wake);
+}
+
 static void
 agent_show(struct unixctl_conn *conn, int argc OVS_UNUSED,
            const char *argv[] OVS_UNUSED, void *aux OVS_UNUSED)

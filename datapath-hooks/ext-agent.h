@@ -40,6 +40,7 @@ struct ext_agent_system {
 
 void ext_agent_register(const struct ext_agent_system *);
 void ext_agent_enable(const char *name, bool wanted);
+void ext_agent_wake(void);
 void ext_agent_init(void);      /* Registers appctl "ext/agent-show". */
 void ext_agent_exit(void);      /* Stops and joins the thread. */
 

@@ -54,6 +54,7 @@ static const struct key keys[] = {
     KEY(shift_share, K_DOUBLE, 0, 1, 1),
     KEY(active, K_U32, 1, 1 << 20, 1000),
     KEY(window_ms, K_U32, 1, 10000, 10),
+    KEY(watch, K_U32, 0, 60, 0),
     KEY(flow_max, K_U32, 0, (1 << 20) - 2, 1024),
     KEY(flow_insert_us, K_U32, 0, 1000000, 0),
     KEY(echo_us, K_DOUBLE, 0, 1e6, 5),

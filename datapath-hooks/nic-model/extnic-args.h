@@ -66,6 +66,8 @@ struct extnic_args {
     uint32_t active;            /* Flows alive at a time. */
 
     uint32_t window_ms;         /* Interval of the history. */
+    uint32_t watch;             /* Offset of bytes in packets that a sink
+                                 * looks at, 0: none. */
     uint32_t flow_max;          /* rte_flow rules the table holds. */
     uint32_t flow_insert_us;    /* Time to insert one. */
     double echo_us;             /* Time that an echo takes. */

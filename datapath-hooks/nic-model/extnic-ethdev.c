@@ -436,7 +436,7 @@ construct(struct extnic_dev *nic, char *error, size_t size)
         err = extnic_sink_init(&nic->sink, nic->link,
                                nic->args.role != EXTNIC_SOURCE
                                && nic->args.role != EXTNIC_ECHO,
-                               error, size);
+                               nic->args.watch, error, size);
     }
     return err;
 }

@@ -259,6 +259,7 @@ print_window(const struct extnic_shm *shm, uint32_t id, bool histogram,
              const char *separator)
 {
     uint64_t offered = 0, missed = 0, delivered = 0, dropped = 0, hits = 0;
+    uint64_t changes = 0;
     uint32_t hist[EXTNIC_WHIST_N] = { 0 };
     uint32_t i = id % EXTNIC_N_WINDOWS, n_rows = shm->rx_rows;
     bool any = false;
@@ -278,6 +279,7 @@ print_window(const struct extnic_shm *shm, uint32_t id, bool histogram,
 
         if (w->id == id + 1) {
             delivered += w->delivered;
+            changes += w->changes;
             for (int j = 0; j < EXTNIC_WHIST_N; j++) {
                 hist[j] += w->hist[j];
             }
@@ -290,10 +292,11 @@ print_window(const struct extnic_shm *shm, uint32_t id, bool histogram,
     double us = 1e6 / shm->hdr.tsc_hz;
     printf("%s{\"t_ms\":%.1f,\"offered\":%"PRIu64",\"missed\":%"PRIu64
            ",\"nic_dropped\":%"PRIu64",\"flow_hits\":%"PRIu64
-           ",\"delivered\":%"PRIu64",\"p50_us\":%.2f,\"p99_us\":%.2f,"
-           "\"queues_missed\":[", separator,
+           ",\"delivered\":%"PRIu64",\"changes\":%"PRIu64
+           ",\"p50_us\":%.2f,\"p99_us\":%.2f,\"queues_missed\":[", separator,
            (double) id * shm->hdr.window_us / 1000, offered, missed, dropped,
-           hits, delivered, extnic_whist_quantile(hist, 0.5) * us,
+           hits, delivered, changes,
+           extnic_whist_quantile(hist, 0.5) * us,
            extnic_whist_quantile(hist, 0.99) * us);
     print_window_queues(shm, id);
     printf("]");

@@ -29,7 +29,7 @@
 #include "datapath-hooks/nic-model/extnic-hist.h"
 
 #define EXTNIC_SHM_MAGIC UINT64_C(0x31434e5458455653)
-#define EXTNIC_SHM_VERSION 6
+#define EXTNIC_SHM_VERSION 7
 
 #define EXTNIC_MAX_PORTS 4      /* Sources, and sinks, of one page. */
 #define EXTNIC_MAX_QUEUES 64    /* Queues of a port and direction. */
@@ -104,6 +104,7 @@ struct extnic_shm_window_rx {
 struct extnic_shm_window_tx {
     uint32_t id;
     uint32_t delivered;
+    uint32_t changes;           /* In what the sink watches. */
     uint32_t hist[EXTNIC_WHIST_N];
 };
 

@@ -18,7 +18,8 @@
 
 int
 extnic_sink_init(struct extnic_sink *sink, struct extnic_link *link,
-                 bool check, char *error, size_t error_size)
+                 bool check, uint32_t watched, char *error,
+                 size_t error_size)
 {
     static const struct rte_mbuf_dynfield field = {
         .name = EXTNIC_META_NAME,
@@ -34,6 +35,7 @@ extnic_sink_init(struct extnic_sink *sink, struct extnic_link *link,
     memset(sink, 0, sizeof *sink);
     sink->link = link;
     sink->check = check;
+    sink->watch = watched;
     sink->slot = -1;
     sink->meta_ofs = rte_mbuf_dynfield_register(&field);
     bit = rte_mbuf_dynflag_register(&flag);
@@ -81,6 +83,7 @@ extnic_sink_txq_setup(struct extnic_sink *sink, uint16_t id)
     q->meta_flag = sink->meta_flag;
     q->meta_ofs = sink->meta_ofs;
     q->ts_ofs = sink->ts_ofs;
+    q->watch = sink->watch;
     if (sink->check) {
         struct extnic_shm *shm = sink->link->shm;
 
@@ -103,7 +106,7 @@ new_epoch(struct extnic_txq *q, uint32_t epoch)
     memset(q->shm, 0, sizeof *q->shm);
     q->shm->row = row;
     q->epoch = epoch;
-    q->w_delivered = 0;
+    q->w_delivered = q->w_changes = 0;
     memset(q->w_hist, 0, sizeof q->w_hist);
     q->window_end = 0;
     q->window_t0 = q->link->shm->hdr.t0;
@@ -119,12 +122,28 @@ roll_window(struct extnic_txq *q, uint64_t clock)
         w = &q->windows[q->window_id % EXTNIC_N_WINDOWS];
         memcpy(w->hist, q->w_hist, sizeof w->hist);
         w->delivered = q->w_delivered;
+        w->changes = q->w_changes;
         __atomic_store_n(&w->id, q->window_id + 1, __ATOMIC_RELEASE);
     }
     q->window_id = clock / q->window_len;
     q->window_end = (q->window_id + UINT64_C(1)) * q->window_len;
-    q->w_delivered = 0;
+    q->w_delivered = q->w_changes = 0;
     memset(q->w_hist, 0, sizeof q->w_hist);
+}
+
+/* Looks whether 'm' goes another way than the packet before. */
+static void
+watch(struct extnic_txq *q, const struct rte_mbuf *m)
+{
+    uint32_t now;
+
+    if (rte_pktmbuf_data_len(m) < q->watch + sizeof now) {
+        return;
+    }
+    memcpy(&now, rte_pktmbuf_mtod_offset(m, const uint8_t *, q->watch),
+           sizeof now);
+    q->w_changes += now != q->watched;
+    q->watched = now;
 }
 
 /* What the packets of a burst have in common. */
@@ -179,6 +198,9 @@ check_packet(struct extnic_txq *q, const struct rte_mbuf *m, struct burst *b)
     b->latency_max = (uint64_t) latency > b->latency_max
                      ? (uint64_t) latency : b->latency_max;
     b->delivered++;
+    if (__builtin_expect(q->watch != 0, 0)) {
+        watch(q, m);
+    }
     shm->bytes += m->pkt_len;
 }
 

@@ -27,12 +27,14 @@ struct extnic_txq {
     uint64_t meta_flag;
     int meta_ofs, ts_ofs;
     uint32_t epoch;
+    uint32_t watch;             /* Offset of four bytes, 0: none... */
+    uint32_t watched;           /* ...of the packet before. */
 
     /* History; clock is TSC less paused time. */
     struct extnic_shm_window_tx *windows;
     uint64_t window_t0, window_end, window_len;
     uint32_t window_id;
-    uint32_t w_delivered;
+    uint32_t w_delivered, w_changes;
     uint32_t w_hist[EXTNIC_WHIST_N];
 
     uint64_t packets, bytes;    /* Since the queue was made. */
@@ -44,12 +46,15 @@ struct extnic_sink {
     uint64_t meta_flag;
     int meta_ofs, ts_ofs;
     bool check;
+    uint32_t watch;
     struct extnic_txq *txq[EXTNIC_MAX_QUEUES];
 };
 
-/* 'check' is false for a port that is only a source. */
+/* 'check' is false for a port that is only a source.  Windows count how often
+ * the four bytes of packets at offset 'watch' are others than those of the
+ * packet before; 0 watches none. */
 int extnic_sink_init(struct extnic_sink *, struct extnic_link *, bool check,
-                     char *error, size_t error_size);
+                     uint32_t watch, char *error, size_t error_size);
 void extnic_sink_uninit(struct extnic_sink *);
 int extnic_sink_txq_setup(struct extnic_sink *, uint16_t id);
 

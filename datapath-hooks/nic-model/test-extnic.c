@@ -336,6 +336,7 @@ test_args(void)
     check_bad("stat=/a,reta=100", "reta=100");
     check_bad("stat=/a,flows=1.5", "flows=1.5");
     check_bad("stat=/a,size=59", "size=59");
+    check_bad("stat=/a,watch=61", "watch=61");
     check_bad("stat=/a,scenario=skew101", "scenario=skew101");
     check_bad("stat=/a,scenario=captures", "pcap=FILE");
     check_bad("stat=/a,pcap=/x", "pcap=/x");

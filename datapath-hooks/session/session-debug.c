@@ -350,6 +350,8 @@ session_debug(struct unixctl_conn *conn, int argc, const char *argv[],
         unixctl_command_reply_error(conn, error);
         free(error);
     } else {
+        /* As a message of another host does. */
+        ext_agent_wake();
         unixctl_command_reply(conn, NULL);
     }
 }

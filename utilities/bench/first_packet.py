@@ -11,10 +11,14 @@ stock        no session system: an OpenFlow rule sends everything through
              another tunnel from now on, and what the datapath knew is gone
 
 Service time is from arrival until transmission in the PMD thread, of packets
-that came within those 20 ms and did arrive.  "drops" are those that did not,
-within 0.4 s; "reasons" says why the session system dropped some of them;
-"missed" are those that the NIC had no room for, as the thread was late;
-"outage_ms" is how long, on average, none arrived."""
+sent within 20 ms from the first one on that went to the new place.  "floor"s
+are the same of as many runs without a migration, with a command that does
+nothing in its place: what the machine takes from the thread and its caches.
+
+"drops" are packets that did not arrive, within 0.4 s; "reasons" says why the
+session system dropped some of them; "missed" are those that the NIC had no
+room for, as the thread was late; "outage_ms" is how long, on average, none
+arrived; "unmoved" counts migrations after which none went to the new place."""
 
 import time
 
@@ -30,6 +34,7 @@ RATE = 0.1                      # Mpps: each session every 20 ms.
 LEAD_MS = 20                    # Of traffic before a migration...
 AFTER_MS = 400                  # ...and after it.
 COUNT_MS = 20                   # Those that count as first.
+OUTER_DST = 30                  # Offset of the tunnel's IPv4 destination.
 
 
 def has_header(dut, peer):
@@ -55,25 +60,45 @@ def migrate(dut, mode, peer):
         dut.locate(0, peer)
 
 
-def one(dut, mode, peer):
-    """A migration.  Returns how many packets were not delivered, how many the
-    NIC missed as nobody polled it, and the histogram of the first ones'
-    service times."""
-    prepare(dut, mode, peer)
-    dut.nic("start", "--rate", RATE, "--ms", LEAD_MS + AFTER_MS)
+def add(histogram, windows, start):
+    """Adds the service times of what was sent from 'start' ms on."""
+    for window in windows:
+        if start <= window["t_ms"] < start + COUNT_MS:
+            for us, n in window["latency_histogram"]:
+                histogram[us] = histogram.get(us, 0) + n
+
+
+def run_traffic(dut, after_ms, act):
+    """Sends, and does 'act' after a while.  Returns the model's figures and
+    when that was, ms."""
+    dut.nic("start", "--rate", RATE, "--ms", LEAD_MS + after_ms)
     began = time.time()
     time.sleep(LEAD_MS / 1e3)
     at = (time.time() - began) * 1e3
-    migrate(dut, mode, peer)
+    act()
     dut.nic("wait", "--timeout", 20)
-    stats = dut.stats("--windows", "--histogram")
-    first = {}
-    for window in stats["windows"]:
-        if at - 1 <= window["t_ms"] < at + COUNT_MS:
-            for us, n in window["latency_histogram"]:
-                first[us] = first.get(us, 0) + n
+    return dut.stats("--windows", "--histogram"), at
+
+
+def stand_still(dut, floor):
+    """What is measured of a migration, without one."""
+    stats, at = run_traffic(dut, 3 * COUNT_MS, lambda: dut.appctl("version"))
+    add(floor, stats["windows"], round(at))
+
+
+def one(dut, mode, peer, first):
+    """A migration.  Returns how many packets were not delivered, how many the
+    NIC missed as nobody polled it, and whether any went to the new place.
+    Adds the service times of the first of those to 'first'."""
+    prepare(dut, mode, peer)
+    stats, _ = run_traffic(dut, AFTER_MS, lambda: migrate(dut, mode, peer))
+    moved = [window["t_ms"] for window in stats["windows"]
+             if window["changes"]]
+    if moved:
+        add(first, stats["windows"], moved[0])
     missed = stats["missed"]
-    return stats["offered"] - missed - stats["delivered"], missed, first
+    return (stats["offered"] - missed - stats["delivered"], missed,
+            bool(moved))
 
 
 def quantile(histogram, q):
@@ -87,7 +112,8 @@ def quantile(histogram, q):
 
 def measure(args, mode):
     dut = Dut(args, args.vswitchd_stock if mode == "stock"
-              else args.vswitchd_ext, SESSIONS, MIGRATIONS + 1)
+              else args.vswitchd_ext, SESSIONS, MIGRATIONS + 1,
+              watch=OUTER_DST)
     if mode == "stock":
         dut.tunnel(0)
     else:
@@ -95,21 +121,25 @@ def measure(args, mode):
         dut.locate(0, 0)
     wait_for("packets delivered",
              lambda: dut.traffic(50, RATE)["loss"] == 0, 20)
-    upcalls, drops, missed, first = dut.upcalls(), 0, 0, {}
+    upcalls, drops, missed, unmoved = dut.upcalls(), 0, 0, 0
+    first, floor = {}, {}
     reasons = None if mode == "stock" else dut.dropped()
     for i in range(MIGRATIONS):
-        lost, unpolled, histogram = one(dut, mode, i + 1)
+        stand_still(dut, floor)
+        lost, unpolled, moved = one(dut, mode, i + 1, first)
         drops += lost
         missed += unpolled
-        for us, n in histogram.items():
-            first[us] = first.get(us, 0) + n
+        unmoved += not moved
     line = {"bench": "first-packet", "mode": mode, "migrations": MIGRATIONS,
             "sessions": SESSIONS, "packets": sum(first.values()),
             "upcalls": dut.upcalls() - upcalls, "drops": drops,
-            "missed": missed,
+            "missed": missed, "unmoved": unmoved,
             "outage_ms": drops / MIGRATIONS / RATE / 1e3,
             "p50_us": quantile(first, 0.5), "p99_us": quantile(first, 0.99),
-            "max_us": max(first, default=None)}
+            "max_us": max(first, default=None),
+            "floor_p50_us": quantile(floor, 0.5),
+            "floor_p99_us": quantile(floor, 0.99),
+            "floor_max_us": max(floor, default=None)}
     if reasons is not None:
         line["reasons"] = {name: n - reasons[name] for name, n
                            in dut.dropped().items() if n > reasons[name]}

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One host of the session system with the NIC model as its wire, so that what
 its PMD thread does can be measured.  Other hosts are only told of: a namespace
-answers ARP for their addresses."""
+answers ARP for their addresses.
+
+"watch" is the offset of four bytes of what is sent, whose changes the windows
+of the model tell."""
 
 import json
 import os
@@ -68,7 +71,8 @@ def write_pcap(path, n):
 class Dut(Switch):
     """The host.  Its packets come from port "src" and leave through "dst"."""
 
-    def __init__(self, args, vswitchd, sessions, n_peers, **other_config):
+    def __init__(self, args, vswitchd, sessions, n_peers, watch=0,
+                 **other_config):
         super().__init__(args, vswitchd, mask=0x2, **other_config)
         self.n_peers = n_peers
         self.space = Space("h1", self.pids[-1])
@@ -78,9 +82,10 @@ class Dut(Switch):
             self.peers.ip("addr add %s/24 dev eth0" % peer_address(i))
         pcap = os.path.join(self.dir, "sessions.pcap")
         write_pcap(pcap, sessions)
-        self.bridges("scenario=captures,pcap=%s,copies=1,window_ms=1" % pcap)
+        self.bridges("scenario=captures,pcap=%s,copies=1,window_ms=1" % pcap,
+                     "watch=%d" % watch)
 
-    def bridges(self, source):
+    def bridges(self, source, sink):
         nic = "options:dpdk-devargs=\"net_extnic%d,role=%s,stat=" + self.stat
         self.vsctl(
             "add-br", "br-phy", "--", "set", "Bridge", "br-phy",
@@ -95,7 +100,7 @@ class Dut(Switch):
             "--", "add-port", "br-phy", "src", "--", "set", "Interface", "src",
             "type=dpdk", nic % (0, "source") + ",%s\"" % source,
             "--", "add-port", "br-phy", "dst", "--", "set", "Interface", "dst",
-            "type=dpdk", nic % (1, "sink") + "\"",
+            "type=dpdk", nic % (1, "sink") + ",%s\"" % sink,
             "--", "add-port", "br-int", "vxlan0", "--", "set", "Interface",
             "vxlan0", "type=vxlan", "options:remote_ip=flow",
             "options:key=flow")
