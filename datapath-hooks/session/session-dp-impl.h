@@ -71,6 +71,20 @@ struct session_actions {
     uint64_t data[];            /* Datapath actions. */
 };
 
+/* By number of target, null if it is not resolved.  Main thread writes. */
+typedef OVSRCU_TYPE(struct session_actions *) session_actions_rcu;
+extern session_actions_rcu session_actions[SESS_MAX_TARGETS];
+
+/* What is to be done with packets for 'target'; null if it is not resolved.
+ * Any thread. */
+static inline const struct session_actions *
+session_actions_get(uint16_t target)
+{
+    return (target < SESS_MAX_TARGETS
+            ? ovsrcu_get(struct session_actions *, &session_actions[target])
+            : NULL);
+}
+
 /* Guards what main thread and agent share, and the entries. */
 extern struct ovs_mutex session_dp_mutex;
 
@@ -104,8 +118,7 @@ void session_entries_check(const struct sess_plan *,
 void session_entries_kill_port(odp_port_t, long long int now)
     OVS_REQUIRES(session_dp_mutex);
 
-/* Targets, session-target.c.  Main thread but for the first. */
-const struct session_actions *session_actions_get(uint16_t target);
+/* Targets, session-target.c.  Main thread. */
 void session_targets_set(const struct sess_plan *);
 void session_targets_run(const struct sess_plan *,
                          const struct session_topo *, bool all,

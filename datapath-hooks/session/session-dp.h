@@ -27,7 +27,8 @@
  *
  * with TUNNEL a port of the bridge of the service's encapsulation with
  * remote_ip=flow and key=flow.  So routes, neighbours, underlay bridges and
- * bonds are Open vSwitch's own.  A header that does not lead to the host that
+ * bonds are Open vSwitch's own.  F2 stays until no packet can be on its way
+ * that an older plan decided on.  A header that does not lead to the host that
  * is meant is refused; one that does is told to the header cache, too.  The
  * packet is as it was but for the VLAN tag, and for the backend's MAC at the
  * end.

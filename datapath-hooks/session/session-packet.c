@@ -119,42 +119,58 @@ take_tcp(const struct tcp_header *tcp, size_t l4_len, struct sess_packet *p)
     return true;
 }
 
-/* Takes 'packet', to 's', into 'burst'.  Returns false if it is malformed.
- * Its flow says that it is to the address of 's', whole, of its protocol. */
+/* What the packets of a burst have in common. */
+struct common {
+    struct sess_key key;        /* Without source address and port. */
+    bool ip4, tcp;
+    uint32_t now_us;
+};
+
+static void
+common_init(struct common *common, const struct sess_plan_service *s,
+            long long int now_us)
+{
+    sess_key_init_ip6(&common->key, &s->addr, &s->addr, 0, s->port, s->proto,
+                      s->zone);
+    common->ip4 = IN6_IS_ADDR_V4MAPPED(&s->addr);
+    common->tcp = s->proto == IPPROTO_TCP;
+    common->now_us = now_us;
+}
+
+/* Takes 'packet' into 'burst'.  Returns false if it is malformed.  Its flow
+ * says that it is to the service's address, whole, of its protocol. */
 static inline bool
-take(struct sess_burst *burst, const struct sess_plan_service *s,
-     const struct dp_packet *packet, uint32_t now_us)
+take(struct sess_burst *burst, const struct common *common,
+     const struct dp_packet *packet)
 {
     struct sess_packet *p = &burst->packets[burst->n];
     struct sess_key *key = &burst->keys[burst->n];
-    const void *l3 = dp_packet_l3(packet);
-    const void *l4 = dp_packet_l4(packet);
+    const uint8_t *data = dp_packet_data(packet);
     size_t l4_len = dp_packet_l4_size(packet);
-    const ovs_be16 *ports = l4;
+    const void *l3 = data + packet->l3_ofs;
+    const void *l4 = data + packet->l4_ofs;
 
-    if (OVS_UNLIKELY(!l3 || !l4 || l4_len < UDP_HEADER_LEN)) {
+    /* 0 if it has none. */
+    if (OVS_UNLIKELY(l4_len < UDP_HEADER_LEN)) {
         return false;
     }
-    if (IN6_IS_ADDR_V4MAPPED(&s->addr)) {
+    *key = common->key;
+    if (common->ip4) {
         const struct ip_header *ip = l3;
 
-        in6_addr_set_mapped_ipv4(&key->src, get_16aligned_be32(&ip->ip_src));
+        /* The last word of an IPv4-mapped address. */
+        memcpy(&key->src.s6_addr[12], &ip->ip_src, sizeof ip->ip_src);
     } else {
         const struct ovs_16aligned_ip6_hdr *ip6 = l3;
 
         memcpy(&key->src, &ip6->ip6_src, sizeof key->src);
     }
-    key->dst = s->addr;
-    key->sport = ports[0];
-    key->dport = s->port;
-    key->zone = s->zone;
-    key->proto = s->proto;
-    key->zero = 0;
+    memcpy(&key->sport, l4, sizeof key->sport);
 
     p->dir = 0;
     p->bytes = dp_packet_size(packet);
-    p->now_us = now_us;
-    if (s->proto == IPPROTO_TCP) {
+    p->now_us = common->now_us;
+    if (common->tcp) {
         if (!take_tcp(l4, l4_len, p)) {
             return false;
         }
@@ -166,14 +182,15 @@ take(struct sess_burst *burst, const struct sess_plan_service *s,
     return true;
 }
 
-/* Makes 'packet' one from the local port, on its way to 'target'. */
+/* Makes 'packet', out of a tunnel if 'hop', one from the local port on its way
+ * to 'target'. */
 static inline void
-readdress(struct dp_packet *packet, uint16_t target)
+readdress(struct dp_packet *packet, uint16_t target, unsigned int hop)
 {
     struct pkt_metadata *md = &packet->md;
 
     md->skb_priority = SESSION_STEERED | target;
-    if (OVS_UNLIKELY(flow_tnl_dst_is_set(&md->tunnel))) {
+    if (OVS_UNLIKELY(hop)) {
         md->tunnel.ip_dst = 0;
         md->tunnel.ipv6_dst = in6addr_any;
     }
@@ -194,16 +211,20 @@ steer(struct dp_packet_batch *batch, uint32_t arrived)
     uint16_t targets[SESS_BURST];
     struct dp_packet *packet;
     struct sess_burst burst;
+    struct common common;
 
     burst.service = (plan
                      ? sess_plan_service(plan, arrived & SESSION_SERVICE_MASK)
                      : NULL);
+    if (OVS_LIKELY(burst.service)) {
+        common_init(&common, burst.service, now_us);
+    }
     burst.hop = arrived >> SESSION_HOP_SHIFT & 3;
     burst.n = 0;
     DP_PACKET_BATCH_FOR_EACH (i, packet, batch) {
         packets[burst.n] = packet;
         if (OVS_UNLIKELY(!burst.service
-                         || !take(&burst, burst.service, packet, now_us))) {
+                         || !take(&burst, &common, packet))) {
             counts[SESS_N_BAD]++;
             dp_packet_delete(packet);
         }
@@ -217,7 +238,7 @@ steer(struct dp_packet_batch *batch, uint32_t arrived)
         uint16_t target = targets[i];
 
         if (OVS_LIKELY(target && session_actions_get(target))) {
-            readdress(packets[i], target);
+            readdress(packets[i], target, burst.hop);
             bump(&to[target], 1);
             dp_packet_batch_refill(batch, packets[i], i);
         } else {

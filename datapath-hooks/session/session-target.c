@@ -52,23 +52,10 @@ static struct target *targets[SESS_MAX_TARGETS];
 static size_t n_targets;        /* Highest number so far, and 1. */
 static struct ovs_mutex info_mutex = OVS_MUTEX_INITIALIZER;
 
-/* By number, null if not resolved.  Main thread writes. */
-static OVSRCU_TYPE(struct session_actions *) actions[SESS_MAX_TARGETS];
+session_actions_rcu session_actions[SESS_MAX_TARGETS];
 
 static size_t next_pos;         /* Among the plan's, to go on with. */
 static long long int next_run = LLONG_MAX;
-
-/* PMD-THREAD CODE */
-
-/* What is to be done with packets for 'target'; null if it is not resolved. */
-const struct session_actions *
-session_actions_get(uint16_t target)
-{
-    return (target < SESS_MAX_TARGETS
-            ? ovsrcu_get(struct session_actions *, &actions[target]) : NULL);
-}
-
-/* END PMD-THREAD CODE */
 
 static void
 set_state(struct target *t, enum session_target_state state, const char *why)
@@ -85,15 +72,16 @@ set_state(struct target *t, enum session_target_state state, const char *why)
 static void
 set_actions(uint16_t number, struct session_actions *a)
 {
+    session_actions_rcu *place = &session_actions[number];
     struct session_actions *old
-        = ovsrcu_get_protected(struct session_actions *, &actions[number]);
+        = ovsrcu_get_protected(struct session_actions *, place);
     ovs_u128 ufid;
 
     /* No packet is sent to a target that has no flow yet. */
     if (a) {
         session_flow_put_target(number, a);
     }
-    ovsrcu_set(&actions[number], a);
+    ovsrcu_set(place, a);
     if (old && (!a || a->in_port != old->in_port
                 || a->dl_type != old->dl_type)) {
         session_target_ufid(number, old->dl_type, &ufid);

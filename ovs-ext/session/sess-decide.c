@@ -42,6 +42,7 @@ struct decision {
     uint64_t *counts;
     unsigned int hop;
     bool tcp;
+    bool settling;              /* Owners have changed just now. */
     /* The packet's. */
     bool syn, ends;             /* 'syn': without ACK. */
     const struct sess_key *key;
@@ -74,7 +75,7 @@ give(struct decision *d, uint16_t number, const struct sess_plan_backend *b,
 }
 
 /* To 'b', which is not on this host. */
-static void
+static inline void
 send_on(struct decision *d, const struct sess_plan_backend *b,
         enum sess_count count)
 {
@@ -155,9 +156,7 @@ find_former(const struct decision *d, uint64_t hash, uint16_t first,
                               sess_owner_second(s->ring->owners, hash));
         b = sess_plan_backend(d->plan, number);
         if (b && number != first
-            && (b->draining
-                || (d->tcp && s->n_previous
-                    && d->now - s->changed < SESS_SETTLE_MS))) {
+            && (b->draining || (d->tcp && d->settling))) {
             /* While others may see other owners, the next best, too. */
             former->number = number;
         }
@@ -209,8 +208,7 @@ decide_owner(struct decision *d, uint64_t hash, uint16_t first,
     if (OVS_UNLIKELY(other && !other->here && d->hop < 2)) {
         send_on(d, other, SESS_N_ORIGINAL);
     } else if (OVS_UNLIKELY(former.held
-                            || (d->tcp && !d->syn && d->s->n_previous
-                                && d->now - d->s->changed < SESS_SETTLE_MS))) {
+                            || (d->tcp && !d->syn && d->settling))) {
         drop(d, SESS_N_HELD);
     } else {
         give(d, first, b, true);
@@ -233,8 +231,7 @@ decide_unknown(struct decision *d)
         decide_owner(d, hash, first, b);
     } else if (OVS_UNLIKELY(d->hop > 1)) {
         decide_last(d, hash, first);
-    } else if (OVS_UNLIKELY(!d->hop && !d->syn && d->s->n_previous
-                            && d->now - d->s->changed < SESS_SETTLE_MS)) {
+    } else if (OVS_UNLIKELY(d->settling && !d->hop && !d->syn)) {
         /* Most sessions are older than the change, and nobody has had the time
          * to say so: begin with the former owner. */
         struct former former;
@@ -303,7 +300,7 @@ decide(struct decision *d, const struct sess_table *table, sess_id id,
             && decide_known(d, sess_backend(table, id), false)) {
             return;
         }
-    } else if (phc_ref_owner(phc, ref, &owner)
+    } else if (ref.template && phc_ref_owner(phc, ref, &owner)
                && decide_known(d, owner, true)) {
         return;
     }
@@ -319,6 +316,8 @@ sess_decide(const struct sess_plan *plan, struct sess_table *table,
     struct decision d = {
         .plan = plan, .s = burst->service, .now = now, .counts = counts,
         .hop = burst->hop, .tcp = burst->service->proto == IPPROTO_TCP,
+        .settling = (burst->service->n_previous
+                     && now - burst->service->changed < SESS_SETTLE_MS),
     };
     size_t n = MIN(burst->n, SESS_BURST);
     bool all_known = true;

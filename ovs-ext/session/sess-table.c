@@ -199,6 +199,8 @@ sess_find(const struct sess_table *t, const struct sess_key *keys, size_t n,
 {
     uint32_t sets[SESS_BURST][2];
     uint16_t tags[SESS_BURST];
+    uint8_t maybe[SESS_BURST];
+    size_t n_maybe = 0;
 
     for (size_t i = 0; i < n; i++) {
         uint64_t hash = sess_key_hash(&keys[i], t->basis);
@@ -208,18 +210,23 @@ sess_find(const struct sess_table *t, const struct sess_key *keys, size_t n,
         OVS_PREFETCH(&t->sets[sets[i][0]]);
         OVS_PREFETCH(&t->sets[sets[i][1]]);
     }
+    /* What has its tag in neither set is not there. */
     for (size_t i = 0; i < n; i++) {
-        for (int j = 0; j < 2; j++) {
-            const struct sess_set *set = &t->sets[sets[i][j]];
-            uint64_t ways = sess_tags_find(&set->tags, tags[i]);
+        const struct sess_set *first = &t->sets[sets[i][0]];
+        const struct sess_set *second = &t->sets[sets[i][1]];
+        uint64_t ways = sess_tags_find(&first->tags, tags[i]);
+        const struct sess_set *set = ways ? first : second;
 
-            if (ways) {
-                OVS_PREFETCH(&set->ways[sess_way(ways)]);
-                break;
-            }
+        ways = ways ? ways : sess_tags_find(&second->tags, tags[i]);
+        ids[i] = 0;
+        if (ways) {
+            OVS_PREFETCH(&set->ways[sess_way(ways)]);
+            maybe[n_maybe++] = i;
         }
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t j = 0; j < n_maybe; j++) {
+        size_t i = maybe[j];
+
         ids[i] = find(t, &keys[i], tags[i], sets[i]);
     }
 }
