@@ -298,22 +298,134 @@ test_keys(void)
     pair_uninit(&p);
 }
 
-/* Senders are bounded, and a window is never given up. */
+enum { SENDERS = 2000 };
+
+/* Datagrams of SENDERS senders: 'first' and 'next' of each, in this order. */
+struct crowd {
+    struct gossip_seal *b;
+    struct pair first[SENDERS], next[SENDERS];
+};
+
+/* Has each sender say two things, the first of which is heard.  'step' is how
+ * much later than the last one each starts. */
+static struct crowd *
+crowd_create(size_t max_windows, int step)
+{
+    struct crowd *c = xzalloc(sizeof *c);
+
+    c->b = gossip_seal_create(B, EPOCH_B, max_windows);
+    add_key(c->b, 1);
+    for (int i = 0; i < SENDERS; i++) {
+        struct pair *p = &c->first[i];
+
+        p->a = gossip_seal_create(100 + i, 5 + i * step, 10);
+        p->b = c->b;
+        add_key(p->a, 1);
+        say(p, "one");
+        c->next[i] = *p;
+        say(&c->next[i], "two");
+        gossip_seal_destroy(p->a);
+        CHECK_EQ(hear(p), GOSSIP_OPEN_OK);
+    }
+    return c;
+}
+
+static void
+crowd_destroy(struct crowd *c)
+{
+    gossip_seal_destroy(c->b);
+    free(c);
+}
+
+/* A sender that has given up its window is known: what it said is refused, and
+ * what it says next is not.  So it is when it has a window again. */
 static void
 test_senders(void)
+{
+    struct crowd *c = crowd_create(SENDERS / 10, 0);
+
+    for (int i = 0; i < SENDERS; i++) {
+        CHECK_EQ(hear(&c->first[i]), GOSSIP_OPEN_REPLAYED);
+    }
+    for (int i = 0; i < SENDERS; i++) {
+        CHECK_EQ(hear(&c->next[i]), GOSSIP_OPEN_OK);
+        CHECK_EQ(hear(&c->first[i]), GOSSIP_OPEN_REPLAYED);
+        CHECK_EQ(hear(&c->next[i]), GOSSIP_OPEN_REPLAYED);
+    }
+    for (int i = 0; i < SENDERS; i++) {
+        CHECK_EQ(hear(&c->first[i]), GOSSIP_OPEN_REPLAYED);
+        CHECK_EQ(hear(&c->next[i]), GOSSIP_OPEN_REPLAYED);
+    }
+    CHECK_EQ(gossip_seal_count(c->b, GOSSIP_OPEN_OK), 2 * SENDERS);
+    crowd_destroy(c);
+}
+
+/* A window stays with who is heard. */
+static void
+test_windows(void)
 {
     struct pair p;
 
     pair_init(&p);
-    for (int i = 0; i < 12; i++) {
-        gossip_seal_destroy(p.a);
-        p.a = gossip_seal_create(100 + i, 5, 10);
-        add_key(p.a, 1);
-        say(&p, "x");
-        CHECK_EQ(hear(&p), i < 10 ? GOSSIP_OPEN_OK : GOSSIP_OPEN_FULL);
-        CHECK_EQ(hear(&p), i < 10 ? GOSSIP_OPEN_REPLAYED : GOSSIP_OPEN_FULL);
+    say(&p, "first");
+    CHECK_EQ(hear(&p), GOSSIP_OPEN_OK);
+    for (int i = 0; i < 100; i++) {
+        struct pair late, other = { .b = p.b };
+
+        say(&p, "late");
+        late = p;
+        say(&p, "in time");
+        CHECK_EQ(hear(&p), GOSSIP_OPEN_OK);
+
+        other.a = gossip_seal_create(100 + i, 5, 10);
+        add_key(other.a, 1);
+        say(&other, "x");
+        CHECK_EQ(hear(&other), GOSSIP_OPEN_OK);
+        gossip_seal_destroy(other.a);
+
+        /* Out of order, which needs the window. */
+        CHECK_EQ(hear(&late), GOSSIP_OPEN_OK);
+        CHECK_EQ(hear(&late), GOSSIP_OPEN_REPLAYED);
     }
     pair_uninit(&p);
+}
+
+/* There are more senders than can be known: nothing of one that was forgotten
+ * opens, nor of who is new and started as early; a later start does. */
+static void
+test_forgotten(void)
+{
+    struct crowd *c = crowd_create(SENDERS / 100, 1);
+    struct pair p = { .b = c->b };
+    size_t n_known = 0;
+
+    for (int i = 0; i < SENDERS; i++) {
+        int error = hear(&c->first[i]);
+
+        CHECK(error == GOSSIP_OPEN_REPLAYED || error == GOSSIP_OPEN_EPOCH);
+        n_known += error == GOSSIP_OPEN_REPLAYED;
+        error = hear(&c->next[i]);
+        CHECK(error == GOSSIP_OPEN_OK || error == GOSSIP_OPEN_EPOCH);
+        n_known += error == GOSSIP_OPEN_OK;
+    }
+    CHECK(n_known >= 2 * SENDERS / 10 && n_known <= 2 * SENDERS / 5);
+    CHECK_EQ(hear(&c->first[0]), GOSSIP_OPEN_EPOCH);
+    CHECK_EQ(hear(&c->next[SENDERS - 1]), GOSSIP_OPEN_REPLAYED);
+
+    for (int epoch = 5; epoch <= 5 + SENDERS; epoch += SENDERS) {
+        p.a = gossip_seal_create(99, epoch, 10);
+        add_key(p.a, 1);
+        say(&p, "new");
+        CHECK_EQ(hear(&p), epoch == 5 ? GOSSIP_OPEN_EPOCH : GOSSIP_OPEN_OK);
+        gossip_seal_destroy(p.a);
+    }
+    /* One that was forgotten comes back. */
+    p.a = gossip_seal_create(100, 5 + SENDERS, 10);
+    add_key(p.a, 1);
+    say(&p, "again");
+    CHECK_EQ(hear(&p), GOSSIP_OPEN_OK);
+    gossip_seal_destroy(p.a);
+    crowd_destroy(c);
 }
 
 /* Messages. */
@@ -446,6 +558,8 @@ static const struct test tests[] = {
     { "unbound", test_unbound },
     { "keys", test_keys },
     { "senders", test_senders },
+    { "windows", test_windows },
+    { "forgotten", test_forgotten },
     { "records", test_records },
     { "session-keys", test_session_keys },
     { "unknown", test_unknown },

@@ -305,6 +305,66 @@ test_leave(void)
     net_destroy(net);
 }
 
+/* Has node 0 hear that 'name' is in 'state'.  Returns its number. */
+static uint64_t
+hear_of(struct net *net, const char *name, enum gossip_state state)
+{
+    struct gossip_from from = { .host = gossip_self(net->nodes[1].g),
+                                .epoch = net->nodes[1].epoch };
+    struct gossip_addr addr = net_addr(1);
+    struct gossip_member_value v = { .epoch = 77, .addr = addr };
+    struct gossip_record r = { .version = 77 << 2 | state };
+    struct gossip_out out;
+
+    ovs_strlcpy(v.name, name, sizeof v.name);
+    r.origin = gossip_host_id(name);
+    gossip_member_encode(&r, r.origin, &v);
+    gossip_out_init(&out);
+    gossip_out_record(&out, &r, 0);
+    gossip_receive(net->nodes[0].g, net->now, &from, &addr, out.buf, out.len);
+    return r.origin;
+}
+
+/* Names come and go: those that are gone make room for those that come, and
+ * for nobody else. */
+static void
+test_names(void)
+{
+    struct net *net = net_create(2);
+    struct gossip_member_info info, infos[30];
+    struct gossip_stats stats;
+    struct gossip *g;
+    char name[16];
+    uint64_t id;
+
+    net->cfg.max_members = 20;
+    net_start_all(net);
+    CHECK(net_run_until(net, net_all_alive, 20000));
+    g = net->nodes[0].g;
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        id = hear_of(net, name, GOSSIP_ALIVE);
+        CHECK(gossip_member(g, id, &info) && info.state == GOSSIP_ALIVE);
+        hear_of(net, name, i % 2 ? GOSSIP_DEAD : GOSSIP_LEFT);
+        CHECK(gossip_member(g, id, &info) && info.state != GOSSIP_ALIVE);
+    }
+    CHECK_EQ(gossip_members(g, infos, ARRAY_SIZE(infos)), 20);
+    id = hear_of(net, "n0", GOSSIP_LEFT);
+    CHECK(!gossip_member(g, id, &info));
+    for (int i = 2000; i < 2018; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        hear_of(net, name, GOSSIP_ALIVE);
+    }
+    CHECK_EQ(gossip_n_alive(g), 20);
+    id = hear_of(net, "one too many", GOSSIP_ALIVE);
+    CHECK(!gossip_member(g, id, &info));
+    gossip_get_stats(g, &stats);
+    CHECK_EQ(stats.records_refused, 2);
+    CHECK(gossip_member(g, gossip_self(net->nodes[1].g), &info)
+          && info.state == GOSSIP_ALIVE);
+    net_destroy(net);
+}
+
 /* Everything that is said reaches all, quickly, and the newest counts. */
 static void
 test_spread(void)
@@ -599,6 +659,7 @@ static const struct test tests[] = {
     { "partition", test_partition },
     { "restart", test_restart },
     { "leave", test_leave },
+    { "names", test_names },
     { "spread", test_spread },
     { "silence", test_silence },
     { "loss", test_loss },

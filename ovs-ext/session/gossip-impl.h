@@ -23,6 +23,7 @@ enum {
     HELLO_INTERVAL = 1000,
     HELLO_RATE = 50,            /* Answered a second. */
     CLOSED_TTL = 60 * 1000,
+    GONE_TTL = 24 * 3600 * 1000, /* Of who is dead or has left. */
     NEVER_SHIFT = 62,
 };
 #define NEVER (1LL << NEVER_SHIFT)
@@ -33,6 +34,7 @@ struct member {
     uint64_t host, epoch;
     struct gossip_addr addr;
     enum gossip_state state;
+    struct ovs_list gone_node;          /* In 'gone' while dead or left. */
 
     /* While suspected. */
     struct ovs_list suspect_node;       /* In 'suspects'. */
@@ -90,6 +92,7 @@ struct gossip {
     struct ovs_list lru;                /* Least recently changed first. */
     size_t n_records;                   /* Length of 'lru'. */
     size_t n_members;
+    struct ovs_list gone;               /* Members, longest so first. */
     uint64_t buckets[GOSSIP_BUCKETS];   /* XOR of hashes of records. */
 
     /* Spreading (gossip-spread.c). */
@@ -163,6 +166,12 @@ gossip_item_version__(const struct item *item)
 {
     return item->r.version - (item->member
                               && (item->r.version & 3) == GOSSIP_SUSPECT);
+}
+
+static inline bool
+gossip_state_is_gone__(enum gossip_state state)
+{
+    return state == GOSSIP_DEAD || state == GOSSIP_LEFT;
 }
 
 /* Whether a record with 'version' of 'origin' replaces 'r': > 0 yes, 0 it is

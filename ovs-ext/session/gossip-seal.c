@@ -12,9 +12,11 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "openvswitch/hmap.h"
+#include "openvswitch/list.h"
 #include "ovs-ext/session/gossip-wire.h"
 #include "util.h"
 
@@ -27,6 +29,7 @@ enum {
     AAD = HEADER + 16,
     WINDOW_WORDS = 16,
     WINDOW = 64 * WINDOW_WORDS,
+    NAMES = 16,                     /* Senders known for each window. */
 };
 BUILD_ASSERT_DECL(HEADER + TAG == GOSSIP_SEAL_OVERHEAD);
 
@@ -43,7 +46,14 @@ struct peer {
     uint64_t host;
     uint64_t epoch;
     uint64_t top;                   /* Highest sequence number. */
-    uint64_t window[WINDOW_WORDS];  /* Bit (s % WINDOW): s has come. */
+    struct window *window;          /* Null: given up. */
+};
+
+/* What one that was heard lately has, besides. */
+struct window {
+    struct ovs_list node;           /* In 'windows'. */
+    struct peer *peer;
+    uint64_t seen[WINDOW_WORDS];    /* Bit (s % WINDOW): s has come. */
     uint32_t key_id;                /* Of the key that 'ctx' is set up with. */
     EVP_CIPHER_CTX *ctx;
 };
@@ -57,7 +67,10 @@ struct gossip_seal {
     EVP_CIPHER_CTX *send;           /* Set up with it. */
     EVP_CIPHER_CTX *scratch;        /* For who is not a peer yet. */
     struct hmap peers;
-    size_t max_peers;
+    struct ovs_list windows;        /* Least recently heard first. */
+    size_t n_windows, max_windows;
+    uint64_t floor;                 /* Who is not among 'peers' has a later
+                                     * epoch, or is refused. */
     uint64_t counts[GOSSIP_OPEN_N];
 };
 
@@ -87,22 +100,33 @@ set_up(EVP_CIPHER_CTX *ctx, const struct key *key, uint64_t host,
 }
 
 /* Returns the seal of the host with number 'host' that started at 'epoch', in
- * ms since 1970.  It has no key yet.  'max_peers' bounds the senders that it
- * keeps a replay window for; a window is never given up. */
+ * ms since 1970.  It has no key yet.  'max_windows', at least 1, bounds the
+ * senders that it keeps a replay window for. */
 struct gossip_seal *
-gossip_seal_create(uint64_t host, uint64_t epoch, size_t max_peers)
+gossip_seal_create(uint64_t host, uint64_t epoch, size_t max_windows)
 {
     struct gossip_seal *s = xzalloc(sizeof *s);
 
-    ovs_assert(epoch && epoch <= MAX48);
+    ovs_assert(epoch && epoch <= MAX48 && max_windows);
     s->host = host;
     s->epoch = epoch;
-    s->max_peers = max_peers;
+    s->max_windows = max_windows;
+    ovs_list_init(&s->windows);
     s->send = EVP_CIPHER_CTX_new();
     s->scratch = EVP_CIPHER_CTX_new();
     ovs_assert(s->send && s->scratch);
     hmap_init(&s->peers);
     return s;
+}
+
+static void
+window_destroy(struct gossip_seal *s, struct window *w)
+{
+    w->peer->window = NULL;
+    ovs_list_remove(&w->node);
+    s->n_windows--;
+    EVP_CIPHER_CTX_free(w->ctx);
+    free(w);
 }
 
 void
@@ -114,7 +138,9 @@ gossip_seal_destroy(struct gossip_seal *s)
         return;
     }
     HMAP_FOR_EACH_POP (p, node, &s->peers) {
-        EVP_CIPHER_CTX_free(p->ctx);
+        if (p->window) {
+            window_destroy(s, p->window);
+        }
         free(p);
     }
     hmap_destroy(&s->peers);
@@ -297,26 +323,31 @@ peer_find(const struct gossip_seal *s, uint64_t host)
     return NULL;
 }
 
+/* Whether 'p' has said 'seq', or may have. */
 static bool
-window_has(const struct peer *p, uint64_t seq)
+has_said(const struct peer *p, uint64_t seq)
 {
     return (seq <= p->top
-            && (p->top - seq >= WINDOW
-                || p->window[seq % WINDOW / 64] >> seq % 64 & 1));
+            && (!p->window || p->top - seq >= WINDOW
+                || p->window->seen[seq % WINDOW / 64] >> seq % 64 & 1));
 }
 
 static void
-window_add(struct peer *p, uint64_t seq)
+window_add(struct gossip_seal *s, struct peer *p, uint64_t seq)
 {
+    struct window *w = p->window;
+
     if (seq > p->top && seq - p->top >= WINDOW) {
-        memset(p->window, 0, sizeof p->window);
+        memset(w->seen, 0, sizeof w->seen);
         p->top = seq;
     }
     while (p->top < seq) {
         p->top++;
-        p->window[p->top % WINDOW / 64] &= ~(UINT64_C(1) << p->top % 64);
+        w->seen[p->top % WINDOW / 64] &= ~(UINT64_C(1) << p->top % 64);
     }
-    p->window[seq % WINDOW / 64] |= UINT64_C(1) << seq % 64;
+    w->seen[seq % WINDOW / 64] |= UINT64_C(1) << seq % 64;
+    ovs_list_remove(&w->node);
+    ovs_list_push_back(&s->windows, &w->node);
 }
 
 static bool
@@ -340,35 +371,98 @@ decrypt(EVP_CIPHER_CTX *ctx, const uint8_t *datagram, size_t n,
             && EVP_DecryptFinal_ex(ctx, payload + len, &len) == 1);
 }
 
+static int
+compare_epochs(const void *a_, const void *b_)
+{
+    const uint64_t *a = a_, *b = b_;
+
+    return *a < *b ? -1 : *a > *b;
+}
+
+/* Forgets a quarter of the senders that have no window: those that started
+ * first.  Nobody who is not known and started as early is heard again. */
+static void
+forget(struct gossip_seal *s)
+{
+    uint64_t *epochs = xmalloc(hmap_count(&s->peers) * sizeof *epochs);
+    struct peer *p, *next;
+    size_t n = 0;
+
+    HMAP_FOR_EACH (p, node, &s->peers) {
+        if (!p->window) {
+            epochs[n++] = p->epoch;
+        }
+    }
+    qsort(epochs, n, sizeof *epochs, compare_epochs);
+    s->floor = MAX(s->floor, epochs[n / 4]);
+    HMAP_FOR_EACH_SAFE (p, next, node, &s->peers) {
+        if (!p->window && p->epoch <= s->floor) {
+            hmap_remove(&s->peers, &p->node);
+            free(p);
+        }
+    }
+    free(epochs);
+}
+
+static struct peer *
+peer_create(struct gossip_seal *s, uint64_t host)
+{
+    struct peer *p;
+
+    if (hmap_count(&s->peers) >= NAMES * s->max_windows) {
+        forget(s);
+    }
+    p = xzalloc(sizeof *p);
+    p->host = host;
+    hmap_insert(&s->peers, &p->node, host >> 32);
+    return p;
+}
+
+/* Gives 'p' a window, in which all counts as seen.  If there are too many, who
+ * was not heard for the longest time gives up its own: of that one only what
+ * comes after all that was heard will open from now on. */
+static void
+window_create(struct gossip_seal *s, struct peer *p)
+{
+    struct window *w = xmalloc(sizeof *w);
+
+    if (s->n_windows >= s->max_windows) {
+        window_destroy(s, CONTAINER_OF(ovs_list_front(&s->windows),
+                                       struct window, node));
+    }
+    w->peer = p;
+    w->ctx = EVP_CIPHER_CTX_new();
+    ovs_assert(w->ctx);
+    memset(w->seen, 0xff, sizeof w->seen);
+    ovs_list_push_back(&s->windows, &w->node);
+    s->n_windows++;
+    p->window = w;
+}
+
 /* Makes a peer of 'from', which has just proved that it has 'key', or moves
  * one to its new epoch.  Takes over the context that did it.  What the sender
- * sealed before 'sequence' counts as seen: some of it, its HELLO, was. */
-static bool
+ * sealed before 'sequence' in a new epoch counts as seen: some of it, its
+ * HELLO, was.  Returns the peer. */
+static struct peer *
 peer_renew(struct gossip_seal *s, struct peer *p,
            const struct gossip_from *from, const struct key *key,
            uint64_t sequence)
 {
     EVP_CIPHER_CTX *ctx = s->scratch;
 
-    if (!p) {
-        if (hmap_count(&s->peers) >= s->max_peers) {
-            return false;
-        }
-        p = xzalloc(sizeof *p);
-        p->host = from->host;
-        p->ctx = EVP_CIPHER_CTX_new();
-        ovs_assert(p->ctx);
-        hmap_insert(&s->peers, &p->node, from->host >> 32);
+    p = p ? p : peer_create(s, from->host);
+    if (!p->window) {
+        window_create(s, p);
     }
     if (p->epoch != from->epoch) {
         p->epoch = from->epoch;
         p->top = sequence;
-        memset(p->window, 0xff, sizeof p->window);
+        memset(p->window->seen, 0xff, sizeof p->window->seen);
     }
-    s->scratch = p->ctx;
-    p->ctx = ctx;
-    p->key_id = key->id;
-    return true;
+    s->scratch = p->window->ctx;
+    p->window->ctx = ctx;
+    p->window->key_id = key->id;
+    return p;
 }
 
 static enum gossip_open_error
@@ -400,16 +494,16 @@ open_datagram(struct gossip_seal *s, const uint8_t *datagram, size_t n,
 
     /* Cheaper than to open it, and what the header claims is checked below. */
     struct peer *p = peer_find(s, from->host);
-    if (p && from->epoch < p->epoch) {
+    if (p ? from->epoch < p->epoch : from->epoch <= s->floor) {
         return GOSSIP_OPEN_EPOCH;
     }
-    if (!sequence || (p && from->epoch == p->epoch
-                      && window_has(p, sequence))) {
+    if (!sequence || (p && from->epoch == p->epoch && has_said(p, sequence))) {
         return GOSSIP_OPEN_REPLAYED;
     }
 
-    bool known = p && p->epoch == from->epoch && p->key_id == key->id;
-    EVP_CIPHER_CTX *ctx = known ? p->ctx : s->scratch;
+    bool known = (p && p->epoch == from->epoch && p->window
+                  && p->window->key_id == key->id);
+    EVP_CIPHER_CTX *ctx = known ? p->window->ctx : s->scratch;
     if (!known) {
         set_up(ctx, key, from->host, from->epoch, false);
     }
@@ -420,12 +514,11 @@ open_datagram(struct gossip_seal *s, const uint8_t *datagram, size_t n,
     *payload_n = n - HEADER - TAG;
 
     /* What is not bound to this run of ours makes no peer. */
-    if (!from->join && !known && !peer_renew(s, p, from, key, sequence)) {
-        return GOSSIP_OPEN_FULL;
+    if (!from->join && !known) {
+        p = peer_renew(s, p, from, key, sequence);
     }
-    p = known ? p : peer_find(s, from->host);
-    if (p && p->epoch == from->epoch) {
-        window_add(p, sequence);
+    if (p && p->window && p->epoch == from->epoch) {
+        window_add(s, p, sequence);
     }
     return GOSSIP_OPEN_OK;
 }
@@ -458,7 +551,6 @@ gossip_open_error_to_string(enum gossip_open_error error)
     case GOSSIP_OPEN_REPLAYED: return "replayed";
     case GOSSIP_OPEN_EPOCH: return "earlier-epoch";
     case GOSSIP_OPEN_FORGED: return "forged";
-    case GOSSIP_OPEN_FULL: return "full";
     case GOSSIP_OPEN_N:
     default: return "?";
     }

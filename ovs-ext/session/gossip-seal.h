@@ -30,6 +30,14 @@
  * new window with the first datagram bound to us, and an earlier epoch is
  * refused for good.
  *
+ * Names come and go, windows are bounded.  If there is none left, the sender
+ * that was not heard for the longest time gives up its own; its epoch and the
+ * highest sequence number stay, and nothing up to those opens again.  Of 16
+ * times as many senders even that becomes too much: then those that started
+ * first are forgotten, and whoever is not known must have started later than
+ * all that were.  A host that lives, was not heard for that long and is so
+ * refused ("earlier-epoch") is heard again when it restarts.
+ *
  * A host that starts knows no epoch.  It says HELLO with the flag JOIN, in
  * which case receiver and epoch are 0 in the additional data.  Such a datagram
  * must not change any state but be answered by one that is bound to the
@@ -63,9 +71,9 @@ enum gossip_open_error {
     GOSSIP_OPEN_SELF,           /* Claims to be from here. */
     GOSSIP_OPEN_KEY,            /* No such key, or not any more. */
     GOSSIP_OPEN_REPLAYED,       /* Seen before. */
-    GOSSIP_OPEN_EPOCH,          /* Of an earlier epoch than seen before. */
+    GOSSIP_OPEN_EPOCH,          /* Of an earlier epoch than seen before, or
+                                 * than that of who was forgotten. */
     GOSSIP_OPEN_FORGED,         /* Does not open with the key it names. */
-    GOSSIP_OPEN_FULL,           /* More senders than there is memory for. */
     GOSSIP_OPEN_N
 };
 
@@ -79,7 +87,7 @@ struct gossip_from {
 };
 
 struct gossip_seal *gossip_seal_create(uint64_t host, uint64_t epoch,
-                                       size_t max_peers);
+                                       size_t max_windows);
 void gossip_seal_destroy(struct gossip_seal *);
 
 int gossip_seal_add_key(struct gossip_seal *,

@@ -17,6 +17,7 @@ gossip_store_init__(struct gossip *g)
     hmap_init(&g->items);
     heap_init(&g->expiry);
     ovs_list_init(&g->lru);
+    ovs_list_init(&g->gone);
 }
 
 /* What 'item' contributes to the hash of its bucket.  Load repeats itself and
@@ -101,6 +102,7 @@ item_destroy(struct gossip *g, struct item *item)
     if (item->member) {
         gossip_ring_remove__(g, item->member);
         ovs_list_remove(&item->member->suspect_node);
+        ovs_list_remove(&item->member->gone_node);
         free(item->member);
         g->n_members--;
     } else {
@@ -124,6 +126,7 @@ item_create(struct gossip *g, uint64_t hash, const struct gossip_record *r)
         item->member->host = gossip_get(r->key, 8);
         item->member->state = GOSSIP_LEFT;      /* Not in the ring yet. */
         ovs_list_init(&item->member->suspect_node);
+        ovs_list_init(&item->member->gone_node);
         g->n_members++;
     } else {
         if (g->n_records >= g->cfg.max_records) {
@@ -135,6 +138,23 @@ item_create(struct gossip *g, uint64_t hash, const struct gossip_record *r)
         g->n_records++;
     }
     return item;
+}
+
+/* Whether there is room for another member, whose record is 'r'.  One that is
+ * alive takes the place of who is gone for the longest time. */
+static bool
+make_room(struct gossip *g, const struct gossip_record *r)
+{
+    if (g->n_members >= g->cfg.max_members) {
+        if (gossip_state_is_gone__(r->version & 3)
+            || ovs_list_is_empty(&g->gone)) {
+            return false;
+        }
+        g->stats.records_evicted++;
+        item_destroy(g, CONTAINER_OF(ovs_list_front(&g->gone), struct member,
+                                     gone_node)->item);
+    }
+    return true;
 }
 
 /* Stores 'r', which is known to be newer than what is there.  Returns its
@@ -151,8 +171,7 @@ gossip_store_put__(struct gossip *g, const struct gossip_record *r)
             ovs_list_remove(&item->lru_node);
             ovs_list_push_back(&g->lru, &item->lru_node);
         }
-    } else if (r->class == GOSSIP_MEMBER
-               && g->n_members >= g->cfg.max_members) {
+    } else if (r->class == GOSSIP_MEMBER && !make_room(g, r)) {
         g->stats.records_refused++;
         return NULL;
     } else {

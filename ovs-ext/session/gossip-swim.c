@@ -87,13 +87,16 @@ gossip_member_changed__(struct gossip *g, struct item *item, uint64_t from)
     ovs_list_remove(&m->suspect_node);
     ovs_list_init(&m->suspect_node);
     m->n_accusers = 0;
+    ovs_list_remove(&m->gone_node);
+    ovs_list_init(&m->gone_node);
     if (m->host == g->self) {
         return;
     }
-    if (m->state == GOSSIP_ALIVE || m->state == GOSSIP_SUSPECT) {
-        gossip_ring_add__(g, m);
-    } else {
+    if (gossip_state_is_gone__(m->state)) {
+        ovs_list_push_back(&g->gone, &m->gone_node);
         gossip_ring_remove__(g, m);
+    } else {
+        gossip_ring_add__(g, m);
     }
     if (m->state == GOSSIP_SUSPECT) {
         m->suspected = g->now;
@@ -111,7 +114,7 @@ declare(struct gossip *g, struct member *m, enum gossip_state state)
 
     r.version = (r.version & ~UINT64_C(3)) | state;
     r.origin = g->self;
-    r.ttl = state == GOSSIP_DEAD ? 24 * 3600 * 1000 : 0;
+    r.ttl = state == GOSSIP_DEAD ? GONE_TTL : 0;
     gossip_publish__(g, &r);
 }
 

@@ -64,7 +64,8 @@ static void
 publish_self(struct gossip *g, enum gossip_state state)
 {
     struct gossip_record r = { .version = g->incarnation << 2 | state,
-                               .origin = g->self };
+                               .origin = g->self,
+                               .ttl = state == GOSSIP_LEFT ? GONE_TTL : 0 };
     struct gossip_member_value v = { .epoch = g->cfg.epoch,
                                      .addr = g->cfg.addr };
 

@@ -77,7 +77,7 @@ def measure(args, kind, base):
             "accepted": foreign(after) - foreign(before),
             "refused": {k: after[k] - before[k] for k in
                         ("truncated", "oversized", "format", "unknown-key",
-                         "replayed", "forged", "full")
+                         "replayed", "forged", "earlier-epoch")
                         if after[k] != before[k]},
             "updates": published,
             "traffic_loss": missing / expected if expected else 1,
