@@ -382,6 +382,67 @@ test_owners(void)
     sess_owners_destroy(after);
 }
 
+/* Changes some of the '*np' members 'm', which are sorted. */
+static void
+change_members(struct ext_rng *rng, struct sess_member *m, size_t *np)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < *np; i++) {
+        m[n] = m[i];
+        switch (ext_rng_range(rng, 20)) {
+        case 0: continue;
+        case 1: m[n].draining = !m[n].draining; break;
+        case 2: m[n].weight = ext_rng_range(rng, 3); break;
+        default: break;
+        }
+        n++;
+    }
+    while (n < 40 && ext_rng_range(rng, 3)) {
+        uint64_t id = ext_rng_next(rng);
+        size_t at = n;
+
+        while (at && m[at - 1].id > id) {
+            m[at] = m[at - 1];
+            at--;
+        }
+        m[at] = (struct sess_member) { .id = id, .weight = 1 };
+        n++;
+    }
+    *np = n;
+}
+
+/* What comes of a change is what comes of making it all anew. */
+static void
+test_changes(void)
+{
+    struct sess_member m[40] = { { 0 } }, last[40];
+    struct sess_owners *owners = sess_owners_create(m, 0);
+    size_t n = 0, n_last = 0;
+    struct ext_rng rng;
+
+    ext_rng_init(&rng, 3);
+    for (int i = 0; i < 300; i++) {
+        struct sess_owners *new, *anew;
+
+        memcpy(last, m, n * sizeof *m);
+        n_last = n;
+        change_members(&rng, m, &n);
+        if (i % 20 == 19) {
+            for (size_t j = 0; j < n; j++) {
+                m[j].draining = true;
+            }
+        }
+        new = sess_owners_update(owners, last, n_last, m, n);
+        anew = sess_owners_create(m, n);
+        CHECK(!memcmp(new, anew, sizeof *new));
+        sess_owners_destroy(owners);
+        sess_owners_destroy(anew);
+        owners = new;
+    }
+    sess_owners_destroy(owners);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -392,6 +453,7 @@ main(int argc, char *argv[])
         { "rtt", test_rtt },
         { "race", test_race_sessions },
         { "owners", test_owners },
+    { "changes", test_changes },
         { NULL, NULL },
     };
 

@@ -49,6 +49,10 @@ struct sess_owners {
 };
 
 struct sess_owners *sess_owners_create(const struct sess_member *, size_t n);
+struct sess_owners *sess_owners_update(const struct sess_owners *old,
+                                       const struct sess_member *old_members,
+                                       size_t n_old,
+                                       const struct sess_member *, size_t n);
 void sess_owners_destroy(struct sess_owners *);
 
 static inline uint32_t

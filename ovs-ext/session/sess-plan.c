@@ -79,14 +79,17 @@ ring_equals(const struct sess_ring *ring, const struct sess_member *members,
     return true;
 }
 
-/* Takes over 'members' and 'backends'. */
+/* Takes over 'members' and 'backends'.  'last' is the ring before, or null. */
 static struct sess_ring *
-ring_create(struct sess_member *members, uint16_t *backends, size_t n)
+ring_create(const struct sess_ring *last, struct sess_member *members,
+            uint16_t *backends, size_t n)
 {
     struct sess_ring *ring = xmalloc(sizeof *ring);
 
     ring->refs = 1;
-    ring->owners = sess_owners_create(members, n);
+    ring->owners = (last ? sess_owners_update(last->owners, last->members,
+                                              last->n, members, n)
+                    : sess_owners_create(members, n));
     ring->members = members;
     ring->backends = backends;
     ring->n = n;
@@ -291,7 +294,7 @@ set_ring(struct maker *m, struct sess_plan_service *s,
                                       s->id, members[i].id, 0, m->args->now);
     }
     s->changed = m->args->now;
-    s->ring = ring_create(members, numbers, n);
+    s->ring = ring_create(last ? last->ring : NULL, members, numbers, n);
 }
 
 static void
