@@ -16,6 +16,7 @@
 #include "datapath-hooks/ext-agent.h"
 #include "datapath-hooks/session/session-dp.h"
 #include "entropy.h"
+#include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "ovs-ext/db/db-host.h"
 #include "seq.h"
@@ -28,6 +29,8 @@ VLOG_DEFINE_THIS_MODULE(session_agent);
 enum {
     JOIN_MS = 700,              /* To hear where backends are. */
     ALONE_MS = 3000,            /* To find anybody. */
+    PLAN_MS = 5,                /* After a plan, at least so long without
+                                 * another; and as long as it took. */
     PHC_TEMPLATES = 8192
 };
 
@@ -131,6 +134,7 @@ make_plan(long long int now)
 {
     size_t n = hmap_count(&session_ag.places);
     struct sess_location *locations = xcalloc(MAX(n, 1), sizeof *locations);
+    const struct sess_plan *last = session_dp_plan();
     struct sess_hint *hints;
     struct session_place *p;
     struct sess_plan *plan;
@@ -153,19 +157,34 @@ make_plan(long long int now)
         .n_locations = n,
         .n_hints = session_hints_heard(&hints, now),
         .numbers = session_ag.numbers,
-        .last = session_dp_plan(),
+        .last = last,
         .now = now,
     };
     args.hints = hints;
     plan = sess_plan_create(&args);
+    session_cache_plan_changed(last, plan);
     session_dp_set_plan(plan);
     session_ag.plan = plan;
     session_ag.n_plans++;
-    session_ag.fleet_changed = session_ag.hints_changed = false;
-    session_cache_plan_changed();
+    session_ag.hints_changed = session_ag.plan_due = false;
     session_own_plan_changed();
     free(locations);
     free(hints);
+}
+
+/* Makes a plan if something has changed.  The first change of several finds its
+ * way at once, the others together a moment after: many backends move at a
+ * time, and each plan has a cost, here and in the main thread. */
+static void
+plan_run(long long int now)
+{
+    if ((session_ag.plan_due || session_ag.hints_changed)
+        && now >= session_ag.plan_at) {
+        long long int start = time_msec();
+
+        make_plan(now);
+        session_ag.plan_at = time_msec() + MAX(time_msec() - start, PLAN_MS);
+    }
 }
 
 static void
@@ -257,6 +276,7 @@ work(long long int now, bool due)
         session_gossip_run(now, due);
     }
     if (session_ag.fleet_changed) {
+        session_ag.fleet_changed = false;
         session_places_update(now);
         changed = true;
     }
@@ -268,9 +288,8 @@ work(long long int now, bool due)
         || seq_read(session_dp_seq()) != session_ag.present_seq) {
         changed |= session_places_run(now);
     }
-    if (changed || session_ag.hints_changed) {
-        make_plan(now);
-    }
+    session_ag.plan_due |= changed;
+    plan_run(now);
     if (due) {
         session_own_run(now);
         session_hint_run(now);
@@ -336,6 +355,9 @@ agent_wait(void)
     if (session_ag.active) {
         session_gossip_wait();
         seq_wait(session_dp_seq(), session_ag.present_seq);
+        if (session_ag.plan_due || session_ag.hints_changed) {
+            poll_timer_wait_until(session_ag.plan_at);
+        }
     }
     ovs_mutex_unlock(&session_mutex);
 }

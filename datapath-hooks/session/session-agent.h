@@ -92,6 +92,8 @@ struct session_agent {
     struct hmap places;         /* Of struct session_place. */
     uint64_t present_seq;       /* session_dp_seq() at the last look at them. */
     bool fleet_changed, places_changed, hints_changed;
+    bool plan_due;              /* Something else that plans depend on. */
+    long long int plan_at;      /* ms: no plan before. */
     struct sess_numbers *numbers;
     struct sess_table *table;   /* Like the next, from first use on. */
     struct phc *phc;
@@ -165,7 +167,8 @@ bool session_own_totals(uint64_t backend, struct session_own_totals *);
 void session_cache_put(const struct sess_key *key, uint64_t backend,
                        uint32_t ttl, long long int now);
 void session_cache_remove(const struct sess_key *key);
-void session_cache_plan_changed(void);
+void session_cache_plan_changed(const struct sess_plan *last,
+                                const struct sess_plan *new);
 void session_cache_run(long long int now, bool due);
 void session_cache_stop(void);
 char *session_cache_flush(const char *filter, size_t *n, size_t *kept);

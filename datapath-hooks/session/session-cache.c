@@ -196,10 +196,28 @@ put_all_again(const struct phc_filter *filter)
     return again.n;
 }
 
-void
-session_cache_plan_changed(void)
+/* Whether gossip may tell more of backend 'new' than of what had its number in
+ * the plan before, null for none. */
+static bool
+tells_more(const struct sess_plan_backend *last,
+           const struct sess_plan_backend *new)
 {
-    reload = true;
+    return (!last || last->id != new->id || last->service != new->service
+            || last->draining != new->draining || last->alive != new->alive);
+}
+
+/* 'new' takes the place of 'last', which may be null.  What was said of
+ * sessions of a backend that was not known counts from now on; a backend that
+ * has only moved takes its entries along. */
+void
+session_cache_plan_changed(const struct sess_plan *last,
+                           const struct sess_plan *new)
+{
+    for (size_t i = 1; i < new->n_backends && !reload; i++) {
+        const struct sess_plan_backend *b = sess_plan_backend(new, i);
+
+        reload = b && tells_more(last ? sess_plan_backend(last, i) : NULL, b);
+    }
 }
 
 /* The second level. */
