@@ -107,6 +107,9 @@ test_shapes(void)
         CHECK(!memcmp(&shape, &shape2, sizeof shape));
         CHECK(ipv6_addr_equals(&dst, &t.dst));
         CHECK(!phc_header_take(p, len - 1, taken, &shape2, &dst));
+        phc_header_finish(taken, &shape2);
+        CHECK(phc_header_take(taken, len, header, &shape2, &dst));
+        CHECK_EQ(shape2.csum, t.csum);
         p[12] ^= 1;
         CHECK(!phc_header_take(p, len, taken, &shape2, &dst));
     }

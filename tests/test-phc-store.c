@@ -68,7 +68,8 @@ make_session(struct phc_record *r, uint64_t i)
 static void
 make_template(struct phc_record *r, uint32_t owner)
 {
-    struct phc_tunnel t = { .encap = PHC_GENEVE, .ttl = 64, .vni = owner };
+    struct phc_tunnel t = { .encap = PHC_GENEVE, .ttl = 64, .vni = owner,
+                            .csum = true };
     struct phc_shape shape;
 
     memset(r, 0, sizeof *r);
@@ -78,6 +79,7 @@ make_template(struct phc_record *r, uint32_t owner)
     in6_addr_set_mapped_ipv4(&t.src, htonl(1));
     in6_addr_set_mapped_ipv4(&t.dst, htonl(2 + owner));
     r->header_len = phc_header_build(&t, r->header, &shape);
+    phc_header_finish(r->header, &shape);
 }
 
 /* Writes sessions 'first' to 'first + n - 1'. */
@@ -104,6 +106,11 @@ count(const struct phc_record *r, void *loaded_)
     struct loaded *loaded = loaded_;
 
     if (r->type == PHC_RECORD_TEMPLATE) {
+        struct phc_record want;
+
+        make_template(&want, r->owner);
+        CHECK_EQ(r->header_len, want.header_len);
+        CHECK(!memcmp(r->header, want.header, r->header_len));
         CHECK_EQ(loaded->n_sessions, 0);
         loaded->n_templates++;
     } else {

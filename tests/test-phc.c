@@ -234,6 +234,66 @@ test_eviction(void)
     phc_destroy(phc);
 }
 
+/* What there was no room for is asked for, until it has expired; other keys are
+ * not. */
+static void
+test_asked(void)
+{
+    static struct sess_key asked[PHC_ASKS];
+    struct phc *phc = make_cache(1, 2);     /* One set. */
+    struct sess_key keys[PHC_WAYS + 1];
+    struct phc_counts counts;
+
+    for (int i = 0; i <= PHC_WAYS; i++) {
+        sess_key_init_ip4(&keys[i], htonl(i), htonl(1), htons(i), htons(80),
+                          IPPROTO_TCP, 0);
+    }
+    for (int i = 0; i < PHC_WAYS; i++) {
+        CHECK(!phc_ref_was_spilled(lookup(phc, &keys[i], 1000)));
+        CHECK_EQ(phc_put(phc, &keys[i], 1, 1, 1, 5000, 1000), 0);
+    }
+    CHECK(!phc_ref_was_spilled(lookup(phc, &keys[PHC_WAYS], 1000)));
+
+    /* Not let in. */
+    CHECK_EQ(phc_put(phc, &keys[PHC_WAYS], 1, 1, 0.5, 3000, 1000), ENOSPC);
+    CHECK(phc_ref_was_spilled(lookup(phc, &keys[PHC_WAYS], 1000)));
+    CHECK(!phc_ref_was_spilled(lookup(phc, &keys[0], 1000)));
+    CHECK_EQ(phc_asked(phc, asked, 1000), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK(phc_ask(phc, &keys[PHC_WAYS]));
+    }
+    CHECK(phc_ask(phc, &keys[1]));
+    CHECK_EQ(phc_asked(phc, asked, 1000), 2);
+    CHECK(sess_key_equals(&asked[0], &keys[PHC_WAYS])
+          != sess_key_equals(&asked[1], &keys[PHC_WAYS]));
+    /* Once, and again a second later. */
+    CHECK_EQ(phc_asked(phc, asked, 1999), 0);
+    CHECK(!phc_ask(phc, &keys[1]));
+    CHECK_EQ(phc_asked(phc, asked, 2000), 0);
+    CHECK(phc_ask(phc, &keys[1]));
+    CHECK_EQ(phc_asked(phc, asked, 2000), 1);
+    phc_expire(phc, 2999, 1);
+    CHECK(phc_ref_was_spilled(lookup(phc, &keys[PHC_WAYS], 2999)));
+    phc_expire(phc, 3000, 1);
+    CHECK(!phc_ref_was_spilled(lookup(phc, &keys[PHC_WAYS], 3000)));
+
+    /* Put out by another, which lives no longer. */
+    CHECK_EQ(phc_put(phc, &keys[PHC_WAYS], 1, 1, 1, 4000, 3000), 0);
+    for (int i = 0; i < PHC_WAYS; i++) {
+        struct phc_ref ref = lookup(phc, &keys[i], 3000);
+
+        CHECK(ref.template || phc_ref_was_spilled(ref));
+    }
+    phc_expire(phc, 4000, 1);
+    sess_key_init_ip4(&keys[0], htonl(99), htonl(1), 0, htons(80), 6, 0);
+    CHECK(phc_ref_was_spilled(lookup(phc, &keys[0], 4000)));
+    phc_expire(phc, 5000, 1);
+    CHECK(!phc_ref_was_spilled(lookup(phc, &keys[0], 5000)));
+    phc_get_counts(phc, &counts);
+    CHECK_EQ(counts.asked, 3);
+    phc_destroy(phc);
+}
+
 /* Templates only towards members, checked when set and when used. */
 static void
 test_members(void)
@@ -351,6 +411,7 @@ main(int argc, char *argv[])
         { "entries", test_entries },
         { "flush", test_flush },
         { "eviction", test_eviction },
+        { "asked", test_asked },
         { "members", test_members },
         { "moves", test_moves },
         { "route", test_route },

@@ -434,3 +434,60 @@ test_reuse(void)
     CHECK(!id);
     end();
 }
+
+/* A header cache too small for what is said: each session that it misses is
+ * asked for once, and found then; nobody is given it meanwhile.  New sessions
+ * are not asked for. */
+void
+test_asked(void)
+{
+    struct phc_config config = { .entries = 1, .templates = 64, .seed = 5 };
+    static struct sess_key asked[PHC_ASKS];
+    struct host *h = &hosts[0];
+    int n_missed = 0, n_held = 0, n_strange = 0;
+
+    begin(IPPROTO_TCP);
+    phc_destroy(h->phc);
+    h->phc = phc_create(&config);
+    plan_one(0);
+    for (int i = 0; i < N_KEYS / 2; i++) {
+        gossip(0, i, 1);
+    }
+    for (int i = 0; i < N_KEYS / 2; i++) {
+        uint64_t known = h->counts[SESS_N_KNOWN];
+        struct sess_key key;
+        struct path path;
+
+        path = send_one(0, i, TCP_ACK);
+        if (h->counts[SESS_N_KNOWN] == known) {
+            n_missed++;
+            if (owner_at(0, i) == 0) {
+                CHECK(path.backend < 0 && path.why == SESS_N_HELD);
+                n_held++;
+            }
+            client_key(&key, i);
+            CHECK_EQ(phc_asked(h->phc, asked, now), 1);
+            CHECK(sess_key_equals(&asked[0], &key));
+            gossip(0, i, 1);
+            send_one(0, i, TCP_ACK);
+            CHECK_EQ(h->counts[SESS_N_KNOWN], known + 1);
+        }
+        CHECK_EQ(phc_asked(h->phc, asked, now), 0);
+    }
+    CHECK(n_missed > N_KEYS / 4 && n_held > 10);
+
+    /* Nobody knows. */
+    for (int i = N_KEYS / 2; i < N_KEYS; i++) {
+        if (owner_at(0, i) == 0) {
+            CHECK_EQ(send_one(0, i, TCP_ACK).why, SESS_N_HELD);
+            CHECK_EQ(phc_asked(h->phc, asked, now), 1);
+            CHECK_EQ(send_one(0, i, TCP_ACK).backend, 0);
+            n_strange++;
+        } else {
+            send_one(0, i, TCP_SYN);
+            CHECK_EQ(phc_asked(h->phc, asked, now), 0);
+        }
+    }
+    CHECK(n_strange > 10);
+    end();
+}

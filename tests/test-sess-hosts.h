@@ -64,5 +64,6 @@ void test_migrate_young(void);
 void test_kill(void);
 void test_hops(void);
 void test_reuse(void);
+void test_asked(void);
 
 #endif /* test-sess-hosts.h */

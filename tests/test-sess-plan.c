@@ -161,6 +161,7 @@ static const struct test tests[] = {
     { "kill", test_kill },
     { "hops", test_hops },
     { "reuse", test_reuse },
+    { "asked", test_asked },
     { "members", test_members },
     { "numbers", test_numbers },
     { "share", test_share },

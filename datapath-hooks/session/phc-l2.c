@@ -262,6 +262,9 @@ run_batch(struct phc_l2 *l2, size_t n)
                 run_flush(l2, &item->filter);
             } else if (!phc_store_get(l2->store, &item->record.key, &r)) {
                 answer(&r, l2);
+                ovs_mutex_lock(&l2->mutex);
+                l2->counts.found++;
+                ovs_mutex_unlock(&l2->mutex);
             }
         }
     }

@@ -11,7 +11,7 @@
  * writer of level 1 hands over changes and questions, and takes answers:
  *
  *     phc_l2_put(l2, &record);         // Never waits; a full queue refuses.
- *     phc_l2_ask(l2, &key);            // After a miss that matters.
+ *     phc_l2_ask(l2, &key);            // After a miss for want of room.
  *     n = phc_l2_answers(l2, records, 64);     // ... and phc_put() them.
  *
  * At the start all that the file holds comes as answers, templates first.
@@ -49,6 +49,7 @@ struct phc_l2_counts {
     uint64_t queued;            /* Waiting. */
     uint64_t refused;           /* For want of room in a queue. */
     uint64_t lost;              /* Changes that the store refused. */
+    uint64_t found;             /* Questions with an answer. */
 };
 
 struct phc_l2 *phc_l2_start(const struct phc_store_config *);

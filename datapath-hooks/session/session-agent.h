@@ -174,13 +174,14 @@ void session_cache_stop(void);
 char *session_cache_flush(const char *filter, size_t *n, size_t *kept);
 
 /* 'path' is null without a file; 'unknown' counts what was said of sessions
- * whose service or backend is not. */
+ * whose service or backend is not, 'known' those that packets missed and gossip
+ * knew, 'restored' what came of the file, at the start and for a packet. */
 struct session_cache_counts {
     struct phc_counts phc;
     struct phc_stats stats;
     struct phc_l2_counts l2;
     const char *path;
-    uint64_t unknown, restored, restored_headers;
+    uint64_t unknown, known, restored, restored_headers;
 };
 bool session_cache_get_counts(struct session_cache_counts *);
 

@@ -23,6 +23,7 @@
 #include "openvswitch/json.h"
 #include "openvswitch/vlog.h"
 #include "ovs-ext/session/gossip.h"
+#include "packets.h"
 #include "timeval.h"
 #include "util.h"
 
@@ -46,8 +47,16 @@ static long long int next_headers;
 static uint64_t *header_hashes;         /* [SESS_MAX_BACKENDS], as stored. */
 static bool reload;                     /* Numbers may be others. */
 
+/* Headers of the file that the cache has not taken yet. */
+static struct {
+    struct phc_record *records;
+    size_t n, allocated;
+    uint64_t plan;              /* They were looked at for this one. */
+} old_headers;
+
 /* Puts, of which some were not for us. */
 static uint64_t n_unknown, n_restored, n_restored_headers;
+static uint64_t n_known;                /* Asked for, and said by gossip. */
 
 static uint16_t
 service_mark(uint64_t id)
@@ -91,14 +100,28 @@ service_of(const struct sess_key *key)
                              key->dport, NULL, key->zone) : NULL);
 }
 
-/* Finds the number of 'backend' in the service of 'key'. */
+/* Finds the number of 'backend' in the service of 'key', and remembers. */
 static uint16_t
 number_of(const struct sess_key *key, uint64_t backend)
 {
+    static struct {
+        uint64_t plan, service, backend;
+        uint16_t number;
+    } numbers[NUMBERS], *x;
     const struct sess_plan_service *s = service_of(key);
 
-    return (s ? sess_plan_backend_number(session_ag.plan, s->id, backend)
-            : SESS_NONE);
+    if (!s) {
+        return SESS_NONE;
+    }
+    x = &numbers[(s->id ^ backend) % NUMBERS];
+    if (x->plan != session_ag.n_plans || x->service != s->id
+        || x->backend != backend) {
+        x->plan = session_ag.n_plans;
+        x->service = s->id;
+        x->backend = backend;
+        x->number = sess_plan_backend_number(session_ag.plan, s->id, backend);
+    }
+    return x->number;
 }
 
 static void
@@ -267,14 +290,20 @@ number_of_record(const struct phc_record *r)
     return x->number;
 }
 
-static void
-restore_header(const struct phc_record *r, uint16_t number)
+/* Has the cache take the header in 'r', which it refuses if the backend is
+ * elsewhere now.  Returns false if nobody has said yet where that is. */
+static bool
+restore_header(const struct phc_record *r)
 {
+    uint16_t number = number_of_record(r);
     const struct sess_plan_backend *b = sess_plan_backend(session_ag.plan,
                                                           number);
     uint8_t header[PHC_MAX_HEADER];
     struct phc_shape shape;
 
+    if (!b || !ipv6_addr_is_set(&b->addr)) {
+        return false;
+    }
     ovs_mutex_lock(&session_phc_mutex);
     if (!phc_template_get(session_ag.phc, b->service, number, header, &shape)
         && !phc_template_set(session_ag.phc, b->service, number, r->header,
@@ -282,21 +311,55 @@ restore_header(const struct phc_record *r, uint16_t number)
         n_restored_headers++;
     }
     ovs_mutex_unlock(&session_phc_mutex);
+    return true;
+}
+
+/* Takes what can be taken now of the headers of the file. */
+static void
+restore_headers(void)
+{
+    size_t n = 0;
+
+    if (!old_headers.n || old_headers.plan == session_ag.n_plans) {
+        return;
+    }
+    old_headers.plan = session_ag.n_plans;
+    for (size_t i = 0; i < old_headers.n; i++) {
+        if (!restore_header(&old_headers.records[i])) {
+            old_headers.records[n++] = old_headers.records[i];
+        }
+    }
+    old_headers.n = n;
+}
+
+static void
+add_old_header(const struct phc_record *r)
+{
+    if (old_headers.n < SESS_MAX_BACKENDS) {
+        if (old_headers.n == old_headers.allocated) {
+            old_headers.records = x2nrealloc(old_headers.records,
+                                             &old_headers.allocated,
+                                             sizeof *old_headers.records);
+        }
+        old_headers.records[old_headers.n++] = *r;
+        old_headers.plan = 0;
+    }
 }
 
 static void
 restore(const struct phc_record *r, long long int now, long long int wall)
 {
-    uint16_t number = number_of_record(r);
     const struct sess_plan_service *s;
     const struct sess_plan_backend *b;
+    uint16_t number;
 
-    if (number == SESS_NONE) {
-        n_unknown++;
+    if (r->type == PHC_RECORD_TEMPLATE) {
+        add_old_header(r);
         return;
     }
-    if (r->type == PHC_RECORD_TEMPLATE) {
-        restore_header(r, number);
+    number = number_of_record(r);
+    if (number == SESS_NONE) {
+        n_unknown++;
         return;
     }
     s = service_of(&r->key);
@@ -325,6 +388,50 @@ take_answers(long long int now)
     }
 }
 
+/* Finds out about session 'key', which packets were for and which the first
+ * level has had no room for.  Gossip is right if it knows; it forgets before
+ * the file does if there is too much of it, and with a restart. */
+static void
+find_out(const struct sess_key *key, long long int now)
+{
+    uint8_t buf[GOSSIP_KEY_MAX];
+    struct gossip_session_value value;
+    const struct gossip_record *r = NULL;
+
+    if (session_gossip()) {
+        r = gossip_lookup(session_gossip(), GOSSIP_SESSION, buf,
+                          gossip_key_encode(key, buf));
+    }
+    if (!r) {
+        if (l2) {
+            phc_l2_ask(l2, key);
+        }
+    } else if (gossip_session_decode(r, &value) && !value.closed) {
+        uint16_t number = number_of(key, value.host);
+
+        /* Gossip says when the time is over, which may be before this. */
+        if (number != SESS_NONE
+            && put(key, sess_plan_backend(session_ag.plan, number), number,
+                   r->ttl ? MIN(r->ttl, MAX_TTL_MS) : MAX_TTL_MS, now)) {
+            n_known++;
+        }
+    }
+}
+
+static void
+answer_asked(long long int now)
+{
+    static struct sess_key keys[PHC_ASKS];
+    size_t n;
+
+    ovs_mutex_lock(&session_phc_mutex);
+    n = phc_asked(session_ag.phc, keys, now);
+    ovs_mutex_unlock(&session_phc_mutex);
+    for (size_t i = 0; i < n; i++) {
+        find_out(&keys[i], now);
+    }
+}
+
 /* Stores headers that have changed since they were last stored. */
 static void
 remember_headers(void)
@@ -348,6 +455,9 @@ remember_headers(void)
         exists = phc_template_get(session_ag.phc, b->service, i, r.header,
                                   &shape);
         ovs_mutex_unlock(&session_phc_mutex);
+        if (exists) {
+            phc_header_finish(r.header, &shape);
+        }
         hash = exists ? gossip_hash(r.header, shape.len) : 0;
         if (exists && hash != header_hashes[i]) {
             r.header_len = shape.len;
@@ -367,6 +477,8 @@ l2_stop(void)
     free(l2_path);
     free(l2_dir);
     free(header_hashes);
+    free(old_headers.records);
+    memset(&old_headers, 0, sizeof old_headers);
     l2_path = l2_dir = NULL;
     header_hashes = NULL;
 }
@@ -397,6 +509,10 @@ l2_start(void)
 void
 session_cache_run(long long int now, bool due)
 {
+    /* It reads the file while we wait for what gossip says. */
+    if (session_ag.local.host) {
+        l2_start();
+    }
     if (!session_ag.plan || !session_ag.ready) {
         return;
     }
@@ -404,11 +520,12 @@ session_cache_run(long long int now, bool due)
         reload = false;
         put_all_again(NULL);
     }
-    if (session_ag.local.host) {
-        l2_start();
+    if (l2) {
         take_answers(now);
+        restore_headers();
     }
     if (due) {
+        answer_asked(now);
         ovs_mutex_lock(&session_phc_mutex);
         phc_expire(session_ag.phc, now, EXPIRE_SETS);
         ovs_mutex_unlock(&session_phc_mutex);
@@ -479,6 +596,7 @@ session_cache_get_counts(struct session_cache_counts *c)
     session_dp_counts(dp, &c->stats);
     c->path = l2_path;
     c->unknown = n_unknown;
+    c->known = n_known;
     c->restored = n_restored;
     c->restored_headers = n_restored_headers;
     if (l2) {

@@ -67,6 +67,9 @@ session_cache_show(struct ds *ds)
                   ", headers refused: %"PRIu64"\n", c.phc.puts,
                   c.phc.evictions, c.phc.rejected, c.phc.expired,
                   c.phc.removed, c.phc.flushed, c.phc.templates_refused);
+    ds_put_format(ds, "missed for want of room: %"PRIu64", gossip knew: %"
+                  PRIu64", the file: %"PRIu64"\n", c.phc.asked, c.known,
+                  c.l2.found);
     ds_put_format(ds, "file: %s, %s, %"PRIu64" records, restored: %"PRIu64
                   " entries and %"PRIu64" headers\n",
                   c.path ? c.path : "none", l2_state(&c), c.l2.store.n,
@@ -154,6 +157,9 @@ session_cache_json(void)
     put_count(json, "restored", c.restored);
     put_count(json, "restored_headers", c.restored_headers);
     put_count(json, "unknown", c.unknown);
+    put_count(json, "asked", c.phc.asked);
+    put_count(json, "gossip_knew", c.known);
+    put_count(json, "file_knew", c.l2.found);
     json_object_put_string(json, "file", c.path ? c.path : "");
     json_object_put_string(json, "file_state", l2_state(&c));
     json_object_put(json, "file_loaded", json_boolean_create(c.l2.loaded));

@@ -177,6 +177,17 @@ phc_header_take(const uint8_t *from, size_t len,
     return !memcmp(copy, header, len);
 }
 
+/* Makes a template a header as phc_header_take() takes it, and OVS's tnl_push:
+ * with a checksum that is not zero if there is to be one. */
+void
+phc_header_finish(uint8_t *header, const struct phc_shape *shape)
+{
+    uint8_t *l4 = (header + shape->l3_ofs
+                   + (shape->ip6 ? IPV6_HEADER_LEN : IP_HEADER_LEN));
+
+    phc_put16__(l4 + 6, shape->csum ? UINT16_MAX : 0);
+}
+
 /* PMD-THREAD CODE */
 
 /* Sets the UDP checksum of 'header', otherwise complete, which is followed by

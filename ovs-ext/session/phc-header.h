@@ -78,6 +78,7 @@ size_t phc_header_build(const struct phc_tunnel *,
 bool phc_header_take(const uint8_t *from, size_t len,
                      uint8_t header[PHC_MAX_HEADER], struct phc_shape *,
                      struct in6_addr *dst);
+void phc_header_finish(uint8_t *header, const struct phc_shape *);
 void phc_header_udp_csum(uint8_t *header, const struct phc_shape *,
                          size_t payload_len);
 

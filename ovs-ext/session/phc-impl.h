@@ -7,7 +7,7 @@
 /* Layout of the header cache, for phc*.c only.
  *
  * All that readers see is words under sequence numbers (ext-seqlock.h); the
- * writer writes them, but for 'used'. */
+ * writer writes them, but for 'used' and struct phc_ask. */
 
 #include <string.h>
 
@@ -39,11 +39,24 @@ struct phc_set {
     struct sess_tags tags;
     uint8_t used[8];            /* Since the hand came by.  Readers set it,
                                  * the writer clears it. */
-    uint64_t pad[4];
+    uint32_t spilled;           /* 0, or when the last of what there was no
+                                 * room for expires. */
+    uint32_t pad0;
+    uint64_t pad[3];
     struct phc_entry ways[PHC_WAYS];
 };
 BUILD_ASSERT_DECL(sizeof(struct phc_set) == 512);
 BUILD_ASSERT_DECL((int) PHC_WAYS == (int) SESS_WAYS);
+
+/* A key that a reader asks for, in the place that its hash says. */
+enum phc_ask_state { PHC_ASK_FREE, PHC_ASK_WAITS, PHC_ASK_TAKEN };
+struct phc_ask {
+    uint32_t seq;               /* Of 'key'.  Readers write. */
+    uint32_t state;             /* Readers make it PHC_ASK_WAITS, the writer
+                                 * the others. */
+    uint64_t key[SESS_KEY_WORDS];
+    uint32_t taken;             /* When, ms.  The writer's own. */
+};
 
 /* A template's place.  The first line holds PHC_HEAD bytes of the header and
  * what checks it, the second the rest of longer headers. */
@@ -96,6 +109,7 @@ struct phc {
     uint64_t basis;
     struct phc_slot *slots;     /* Slot 0 is none. */
     size_t n_slots;
+    struct phc_ask *asks;       /* [PHC_ASKS] */
     /* Written by the writer, read by all. */
     uint32_t *owners;           /* [n_slots], set before the slot is. */
     uint32_t gens[PHC_MAX_SERVICES];

@@ -119,10 +119,40 @@ phc_lookup(struct phc *phc, const struct sess_key *keys, size_t n,
                 OVS_PREFETCH(&slots[refs[i].template]);
                 hits++;
             }
+        } else {
+            refs[i].epoch = ext_load32(&probes[i].set->spilled) != 0;
         }
     }
     stats->hits += hits;
     stats->misses += n - hits;
+}
+
+/* Has the writer see that 'key' is looked for, which a lookup has said is worth
+ * it (phc_ref_was_spilled()).  Returns true until the writer has seen it; not
+ * if that was within the last second, or if another key waits in its place. */
+bool
+phc_ask(struct phc *phc, const struct sess_key *key)
+{
+    uint64_t hash = sess_key_hash(key, phc->basis);
+    struct phc_ask *ask = &phc->asks[hash % PHC_ASKS];
+
+    uint32_t state = ext_load32(&ask->state);
+
+    if (state != PHC_ASK_FREE
+        && (state == PHC_ASK_WAITS
+            || sess_words_equal(ask->key, key->words, SESS_KEY_WORDS))) {
+        return (state == PHC_ASK_WAITS
+                && sess_words_equal(ask->key, key->words, SESS_KEY_WORDS));
+    }
+    if (!ext_seq_try_lock(&ask->seq)) {
+        return false;
+    }
+    for (int i = 0; i < SESS_KEY_WORDS; i++) {
+        ext_store64(&ask->key[i], key->words[i]);
+    }
+    ext_store32(&ask->state, PHC_ASK_WAITS);
+    ext_seq_write_end(&ask->seq);
+    return true;
 }
 
 /* Copies the template that 'ref' leads to so that it ends at 'end', before

@@ -105,6 +105,7 @@ parse_template(const uint8_t *key, size_t key_len, const uint8_t *value,
                             r->header, &shape, &dst)) {
         return false;
     }
+    phc_header_finish(r->header, &shape);
     r->header_len = shape.len;
     return true;
 }

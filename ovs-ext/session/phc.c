@@ -30,6 +30,7 @@ phc_create(const struct phc_config *config)
     phc->slots = ext_pages_alloc(phc->n_slots * sizeof *phc->slots);
     phc->owners = xcalloc(phc->n_slots, sizeof *phc->owners);
     phc->epochs = xcalloc(phc->n_slots, sizeof *phc->epochs);
+    phc->asks = xcalloc(PHC_ASKS, sizeof *phc->asks);
     phc->free_slots = xcalloc(n_templates, sizeof *phc->free_slots);
     for (size_t i = 0; i < n_templates; i++) {
         phc->free_slots[i] = i + 1;
@@ -58,6 +59,7 @@ phc_destroy(struct phc *phc)
     ext_pages_free(phc->slots);
     free(phc->owners);
     free(phc->epochs);
+    free(phc->asks);
     free(phc->free_slots);
     free(phc);
 }
@@ -74,7 +76,8 @@ phc_bytes(const struct phc *phc)
 {
     return (sizeof *phc + phc->n_sets * sizeof *phc->sets
             + phc->n_slots * (sizeof *phc->slots + sizeof *phc->owners
-                              + sizeof *phc->epochs));
+                              + sizeof *phc->epochs)
+            + PHC_ASKS * sizeof *phc->asks);
 }
 
 void
@@ -161,6 +164,18 @@ clear_way(struct phc *phc, struct phc_set *set, unsigned int way)
     phc->counts.n--;
 }
 
+/* Notes that there was no room in 'set' for what expires at 'expires'. */
+static void
+spill(struct phc_set *set, uint32_t expires, uint32_t now)
+{
+    uint32_t last = ext_load32(&set->spilled);
+
+    if (!phc_is_past(expires, now)
+        && (!last || phc_is_past(last, now) || phc_is_past(last, expires))) {
+        ext_store32(&set->spilled, expires ? expires : 1);
+    }
+}
+
 /* Chooses who makes room in a full set for a newcomer of probability 'p':
  * what has expired; else, of what was not used since the hand came by, the
  * least probable, if it is not more probable than the newcomer.  What stays
@@ -225,9 +240,11 @@ phc_put(struct phc *phc, const struct sess_key *key, uint16_t service,
             way = choose_victim(set, p, now);
             if (way == PHC_WAYS) {
                 phc->counts.rejected++;
+                spill(set, expires, now);
                 return ENOSPC;
             }
             phc->counts.evictions++;
+            spill(set, entry_expires(&set->ways[way]), now);
         } else {
             phc->counts.n++;
         }
@@ -274,6 +291,9 @@ phc_expire(struct phc *phc, uint32_t now, size_t budget)
                 n++;
             }
         }
+        if (set->spilled && phc_is_past(set->spilled, now)) {
+            ext_store32(&set->spilled, 0);
+        }
         phc->expire_pos = (phc->expire_pos + 1) % phc->n_sets;
     }
     phc->counts.expired += n;
@@ -295,6 +315,37 @@ phc_flush(struct phc *phc, const struct phc_filter *filter)
         }
     }
     phc->counts.flushed += n;
+    return n;
+}
+
+/* Stores the keys that readers have asked for since this was last called.
+ * Returns how many there are.  A key can be asked for again a second after. */
+size_t
+phc_asked(struct phc *phc, struct sess_key keys[PHC_ASKS], uint32_t now)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < PHC_ASKS; i++) {
+        struct phc_ask *ask = &phc->asks[i];
+        uint32_t seq = ext_seq_begin(&ask->seq);
+        uint32_t state = ext_load32(&ask->state);
+
+        if (state != PHC_ASK_WAITS) {
+            if (state == PHC_ASK_TAKEN && now - ask->taken >= 1000) {
+                ext_store32(&ask->state, PHC_ASK_FREE);
+            }
+            continue;
+        }
+        for (int j = 0; j < SESS_KEY_WORDS; j++) {
+            keys[n].words[j] = ext_load64(&ask->key[j]);
+        }
+        if (ext_seq_ok(&ask->seq, seq)) {
+            ask->taken = now;
+            ext_store32(&ask->state, PHC_ASK_TAKEN);
+            n++;
+        }
+    }
+    phc->counts.asked += n;
     return n;
 }
 

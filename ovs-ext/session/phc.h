@@ -22,6 +22,11 @@
  * chooses whom to evict among those not used lately the least probable; a
  * newcomer less probable than that stays out.
  *
+ * What had to go for want of room, or was not let in, somebody else may know
+ * (the owner of the cache has a second level for it).  Each set remembers
+ * until when that is so; a reader that misses there may leave the key with
+ * phc_ask(), and the writer finds it with phc_asked().
+ *
  * An entry says who owns a session even while there is no header towards the
  * owner: before it is resolved, or since the owner has another address.
  *
@@ -46,12 +51,13 @@
  * lookup      lock-free, no allocation, no system call; a set that is being
  *             written counts as a miss after a few tries
  * push        likewise; copies and patches, 0 if the template is dead
+ * ask         likewise; of two keys that meet one has to wait
  * memory      146 bytes an entry asked for, 128 bytes a template
  * templates   up to 65,535, services up to PHC_MAX_SERVICES
  * expiry      'now' is in ms and may wrap; up to 24 days ahead
  *
- * Thread safety: phc_lookup(), phc_push(), phc_ref_header() and
- * phc_ref_owner() in any number of threads; everything else in one thread at a
+ * Thread safety: phc_lookup(), phc_push(), phc_ref_header(), phc_ref_owner()
+ * and phc_ask() in any number of threads; everything else in one thread at a
  * time, the writer, meanwhile. */
 
 #include <stdbool.h>
@@ -66,6 +72,7 @@ struct phc;
 enum {
     PHC_WAYS = 7,
     PHC_BURST = 32,
+    PHC_ASKS = 1024,            /* Keys that wait for the writer. */
     PHC_MAX_SERVICES = 1024,
     PHC_MAX_TEMPLATES = 65535
 };
@@ -87,7 +94,8 @@ struct phc_member {
 /* What a lookup found; 'template' 0: nothing. */
 struct phc_ref {
     uint16_t template;
-    uint16_t epoch;             /* Of the template's place. */
+    uint16_t epoch;             /* Of the template's place; if nothing was
+                                 * found, whether it is worth phc_ask(). */
 };
 
 /* Counted by and for one reader. */
@@ -104,6 +112,7 @@ struct phc_counts {
     uint64_t puts, updates, evictions, rejected;
     uint64_t expired, removed, flushed;
     uint64_t templates_refused; /* Not towards a member. */
+    uint64_t asked;             /* Keys taken by phc_asked(). */
 };
 
 /* Which entries phc_flush() drops; what is 0 or empty matches all. */
@@ -142,6 +151,7 @@ size_t phc_flush(struct phc *, const struct phc_filter *);
 char *phc_filter_parse(const char *, struct phc_filter *);
 bool phc_filter_match(const struct phc_filter *, const struct sess_key *,
                       uint16_t service, uint32_t owner);
+size_t phc_asked(struct phc *, struct sess_key[PHC_ASKS], uint32_t now);
 void phc_get_counts(const struct phc *, struct phc_counts *);
 
 /* Walking, by the writer. */
@@ -164,5 +174,18 @@ bool phc_ref_header(const struct phc *, struct phc_ref,
                     uint8_t header[PHC_MAX_HEADER], struct phc_shape *,
                     uint32_t *owner);
 bool phc_ref_owner(const struct phc *, struct phc_ref, uint32_t *owner);
+bool phc_ask(struct phc *, const struct sess_key *);
+
+/* PMD-THREAD CODE */
+
+/* Whether what was looked up in vain may have been there, and be known
+ * elsewhere. */
+static inline bool
+phc_ref_was_spilled(struct phc_ref ref)
+{
+    return !ref.template && ref.epoch;
+}
+
+/* END PMD-THREAD CODE */
 
 #endif /* phc.h */

@@ -45,6 +45,7 @@ struct decision {
     bool settling;              /* Owners have changed just now. */
     /* The packet's. */
     bool syn, ends;             /* 'syn': without ACK. */
+    bool asked;                 /* Whose it is, and there is no answer yet. */
     const struct sess_key *key;
     /* Result. */
     uint16_t target;
@@ -207,7 +208,7 @@ decide_owner(struct decision *d, uint64_t hash, uint16_t first,
     /* One that is here would have been in the table. */
     if (OVS_UNLIKELY(other && !other->here && d->hop < 2)) {
         send_on(d, other, SESS_N_ORIGINAL);
-    } else if (OVS_UNLIKELY(former.held
+    } else if (OVS_UNLIKELY(former.held || (d->asked && d->tcp)
                             || (d->tcp && !d->syn && d->settling))) {
         drop(d, SESS_N_HELD);
     } else {
@@ -291,7 +292,7 @@ account(struct decision *d, struct sess_table *table, sess_id id,
  * the header cache. */
 static void
 decide(struct decision *d, const struct sess_table *table, sess_id id,
-       const struct phc *phc, struct phc_ref ref)
+       struct phc *phc, struct phc_ref ref)
 {
     uint32_t owner;
 
@@ -303,6 +304,8 @@ decide(struct decision *d, const struct sess_table *table, sess_id id,
     } else if (ref.template && phc_ref_owner(phc, ref, &owner)
                && decide_known(d, owner, true)) {
         return;
+    } else if (OVS_UNLIKELY(phc_ref_was_spilled(ref)) && !d->syn) {
+        d->asked = phc_ask(phc, d->key);
     }
     decide_unknown(d);
 }
@@ -341,6 +344,7 @@ sess_decide(const struct sess_plan *plan, struct sess_table *table,
         d.key = &burst->keys[i];
         d.syn = (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
         d.ends = (flags & (TCP_FIN | TCP_RST)) != 0;
+        d.asked = false;
         d.backend = SESS_NONE;
         decide(&d, table, ids[i], phc, refs[i]);
         if (d.backend) {
