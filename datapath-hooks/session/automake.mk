@@ -18,6 +18,7 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/session/session-dp-impl.h \
 	datapath-hooks/session/session-entry.c \
 	datapath-hooks/session/session-flow.c \
+	datapath-hooks/session/session-former.c \
 	datapath-hooks/session/session-grace.c \
 	datapath-hooks/session/session-gossip.c \
 	datapath-hooks/session/session-hint.c \

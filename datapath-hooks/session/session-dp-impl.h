@@ -12,6 +12,7 @@
  *     session-entry.c   F1: the answer to a miss, narrow flows
  *     session-target.c  F2: targets that are wanted, their flows
  *     session-way.c     F2: translations
+ *     session-former.c  F2: with the header of before a restart
  *     session-grace.c   when all threads have let go of what was
  *     session-flow.c    flows in the datapath, revalidators
  *     session-packet.c  PMD threads */
@@ -26,6 +27,8 @@
 #include "simap.h"
 
 struct dpif_backer;
+struct ofpbuf;
+struct ofport;
 struct ofproto_dpif;
 
 /* Bits of a packet's skb_priority.  Redirection uses 31, 30 and the low ones
@@ -105,6 +108,8 @@ const struct session_topo_service *
 session_topo_find(const struct session_topo *,
                   const struct sess_plan_service *);
 
+odp_port_t session_topo_port(const struct dpif_backer *, const char *name);
+
 /* Entries, session-entry.c. */
 ext_translate_func session_translate;
 bool session_flow_is_steered(const struct sess_plan *,
@@ -130,6 +135,7 @@ long long int session_targets_next(void);
 struct session_way {
     struct session_actions *actions; /* Null if there is no way... */
     const char *why;            /* ...which says why. */
+    bool no_header;             /* For want of a route or a neighbor. */
     odp_port_t in_port;         /* ODPP_NONE if the bridge or the port that
                                  * packets have to leave by is missing. */
     struct xlate_out xout;      /* Keeps recirculation IDs alive. */
@@ -138,6 +144,16 @@ struct session_way {
 };
 bool session_way_find(const struct sess_plan *, const struct session_topo *,
                       const struct sess_target *, struct session_way *);
+bool session_way_find_former(const struct sess_plan *,
+                             const struct session_topo *,
+                             const struct sess_target *, struct session_way *);
+
+/* Headers of before, session-former.c. */
+bool session_former_actions(const struct sess_plan *,
+                            const struct sess_target *,
+                            const struct ofport *tunnel,
+                            const struct dpif_backer *, struct ofpbuf *acts,
+                            struct xlate_out *);
 
 /* Grace periods, session-grace.c.  Main thread. */
 void session_grace_init(void);

@@ -69,7 +69,8 @@ struct seq;
 enum session_target_state {
     SESSION_TARGET_UNRESOLVED,  /* No flow: see 'why'. */
     SESSION_TARGET_RESOLVED,
-    SESSION_TARGET_STALE        /* Flow of a former translation. */
+    SESSION_TARGET_STALE        /* Flow of a former translation, also of one
+                                 * before a restart (session-former.c). */
 };
 
 struct session_target_info {

@@ -24,6 +24,8 @@ enum {
                                  * long, each time asking for the
                                  * neighbor. */
     REFRESH_MS = 1000,          /* Resolved; this keeps its neighbour known. */
+    FORMER_MS = 10000,          /* So long a header of before a restart is
+                                 * good for, with nobody answering. */
     MAX_TRIES = 256             /* Translations at a time. */
 };
 
@@ -42,6 +44,8 @@ struct target {
     bool have_xout;
     long long int next;         /* Translate then, ms. */
     int retry;                  /* In so many ms. */
+    bool is_former;             /* What is in force has a header of before. */
+    long long int former_since; /* First asked for in vain, ms, or 0. */
     uint64_t again;             /* After this mark, or 0: put or delete the
                                  * flow once more, as a PMD thread may have
                                  * put the one before. */
@@ -103,6 +107,7 @@ withdraw(uint16_t number, struct target *t, const char *why)
         xlate_out_uninit(&t->xout);
         t->have_xout = false;
     }
+    t->is_former = false;
     set_state(t, SESSION_TARGET_UNRESOLVED, why);
 }
 
@@ -153,7 +158,29 @@ adopt(uint16_t number, struct target *t, struct session_way *way)
         t->have_xout = true;
         t->again = session_grace_begin();
     }
-    set_state(t, SESSION_TARGET_RESOLVED, "");
+}
+
+/* Has 'target', whose neighbor is not known, take the way that led there
+ * before, for a while.  Returns false if there is none, or if it has another
+ * way in force. */
+static bool
+take_former(const struct sess_plan *plan, const struct session_topo *topo,
+            const struct sess_target *target, struct target *t,
+            struct session_way *way, long long int now)
+{
+    if (target->local
+        || (session_actions_get(target->number) && !t->is_former)) {
+        return false;
+    }
+    t->former_since = t->former_since ? t->former_since : now;
+    if (now - t->former_since >= FORMER_MS
+        || !session_way_find_former(plan, topo, target, way)) {
+        return false;
+    }
+    adopt(target->number, t, way);
+    t->is_former = true;
+    set_state(t, SESSION_TARGET_STALE, way->why);
+    return true;
 }
 
 /* Finds the way to 'target' anew. */
@@ -167,8 +194,11 @@ resolve(const struct sess_plan *plan, const struct session_topo *topo,
 
     if (session_way_find(plan, topo, target, &way)) {
         adopt(target->number, t, &way);
+        set_state(t, SESSION_TARGET_RESOLVED, "");
         t->next = now + REFRESH_MS;
         t->retry = 0;
+        t->is_former = false;
+        t->former_since = 0;
         if (!target->local && !target->hop2) {
             tell_cache(plan, target, way.header, way.header_len);
         }
@@ -176,7 +206,11 @@ resolve(const struct sess_plan *plan, const struct session_topo *topo,
     }
     t->retry = MIN(MAX(2 * t->retry, 1), RETRY_MS);
     t->next = now + t->retry;
-    if (!target->local && old && old->in_port == way.in_port) {
+    if (way.no_header && take_former(plan, topo, target, t, &way, now)) {
+        return;
+    }
+    if (!target->local && old && old->in_port == way.in_port
+        && !t->is_former) {
         /* Neighbors are forgotten and learned again. */
         set_state(t, SESSION_TARGET_STALE, way.why);
     } else {

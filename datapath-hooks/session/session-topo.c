@@ -104,17 +104,19 @@ join_patched(struct bridges *b)
     shash_destroy(&patches);
 }
 
-static odp_port_t
-find_local(const struct dpif_backer *backer, const char *bridge)
+/* The port of the datapath that has 'name'; ODPP_NONE if there is none.  Main
+ * thread. */
+odp_port_t
+session_topo_port(const struct dpif_backer *backer, const char *name)
 {
     struct dpif_port port;
-    odp_port_t local = ODPP_NONE;
+    odp_port_t number = ODPP_NONE;
 
-    if (!dpif_port_query_by_name(backer->dpif, bridge, &port)) {
-        local = port.port_no;
+    if (!dpif_port_query_by_name(backer->dpif, name, &port)) {
+        number = port.port_no;
         dpif_port_destroy(&port);
     }
-    return local;
+    return number;
 }
 
 void
@@ -149,7 +151,7 @@ session_topo_create(const struct sess_plan *plan,
         if (s && shash_find(&b.by_name, s->bridge)) {
             t->id = s->id;
             t->joined = simap_get(&b.joined, s->bridge);
-            t->local = find_local(backer, s->bridge);
+            t->local = session_topo_port(backer, s->bridge);
         }
     }
     /* Leave out the bridges that have nothing to do with a service. */

@@ -134,6 +134,7 @@ check_header(const struct sess_target *target, const struct ofpbuf *acts,
             return NULL;
         }
     }
+    way->no_header = true;
     return "no route or no neighbor, or the port is down";
 }
 
@@ -222,6 +223,7 @@ session_way_find(const struct sess_plan *plan, const struct session_topo *topo,
     struct ofpbuf ofpacts;
 
     way->actions = NULL;
+    way->no_header = false;
     way->header_len = 0;
     way->in_port = ODPP_NONE;
     if (!ofproto || !ts || ts->local == ODPP_NONE
@@ -236,5 +238,32 @@ session_way_find(const struct sess_plan *plan, const struct session_topo *topo,
         translate(s, target, ofproto, ts->local, &ofpacts, way);
     }
     ofpbuf_uninit(&ofpacts);
+    return way->actions != NULL;
+}
+
+/* Finds the way that led to 'target', a remote one, before: to be asked if
+ * session_way_find() says that only the header is missing.  Returns true if
+ * there is one and it would lead there now; then the caller has what that
+ * function gives. */
+bool
+session_way_find_former(const struct sess_plan *plan,
+                        const struct session_topo *topo,
+                        const struct sess_target *target,
+                        struct session_way *way)
+{
+    const struct sess_plan_service *s = plan->services[target->service];
+    const struct ofport *tunnel
+        = find_tunnel(ofproto_dpif_lookup_by_name(s->bridge), s->encap);
+    uint64_t stub[1024 / 8];
+    struct ofpbuf acts;
+    struct flow flow;
+
+    ofpbuf_use_stub(&acts, stub, sizeof stub);
+    if (session_former_actions(plan, target, tunnel, topo->backer, &acts,
+                               &way->xout)) {
+        sample_flow(s, &flow);
+        way->actions = make_actions(&acts, way->in_port, flow.dl_type);
+    }
+    ofpbuf_uninit(&acts);
     return way->actions != NULL;
 }
