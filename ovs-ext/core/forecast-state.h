@@ -16,7 +16,8 @@ struct fc_tracked {
     size_t pending;             /* Where its pending forecasts begin. */
     uint8_t best;               /* Model in force. */
     uint8_t streak;             /* How often in a row another was better. */
-    struct fc_score score[FORECAST_N_MODELS];
+    struct fc_score score[FORECAST_N_MODELS];   /* Of late. */
+    struct fc_gain gain[FORECAST_N_MODELS];     /* In the long run. */
     struct fc_interval interval;
 };
 

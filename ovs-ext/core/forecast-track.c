@@ -7,8 +7,16 @@
 #include "util.h"
 
 #define SCALE_WINDOW 100
+#define GAIN_WINDOW 1000
 #define STEP 0.04               /* Of quantile tracking, once under way. */
 #define STEP_START 0.6          /* At the first errors. */
+
+void
+fc_gain_update(struct fc_gain *g, double gain)
+{
+    g->n = MIN(g->n + 1, GAIN_WINDOW);
+    g->mean += (gain - g->mean) / g->n;
+}
 
 void
 fc_interval_init(struct fc_interval *v, double coverage)

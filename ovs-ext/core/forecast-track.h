@@ -30,6 +30,15 @@ fc_score_update(struct fc_score *s, double error, double window)
     s->mae += (fabs(error) - s->mae) / s->n;
 }
 
+/* Mean of how much smaller errors were than those of the naive forecast of the
+ * same samples, in the long run. */
+struct fc_gain {
+    float mean;
+    float n;
+};
+
+void fc_gain_update(struct fc_gain *, double gain);
+
 /* Bounds of the errors of one horizon: quantiles of errors divided by their
  * rolling mean size. */
 struct fc_interval {

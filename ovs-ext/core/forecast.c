@@ -13,6 +13,15 @@
 #define PATIENCE 3              /* ...so many times in a row. */
 #define MIN_SCORED 5            /* Errors before a model may be chosen. */
 
+/* A model that is better than the naive forecast by chance is not to be chosen
+ * instead.  Chance is taken to be this much of the error, divided by the root
+ * of the errors that a score stands for (of the forecasts that far ahead, only
+ * every 'h'th is news): in the long run, or else, if it was clearly so, of
+ * late. */
+#define CHANCE 0.15
+#define CHANCE_LATE 1.5
+#define CHANCE_MAX 0.4
+
 /* Samples are kept relative to the first one.  If they are then this many
  * times their usual step away from it, for this long, they are told apart too
  * poorly ('float' has 24 bits): all begins anew, at the present sample. */
@@ -33,6 +42,18 @@
                                  * models get over it. */
 #define DOUBT_WEIGHT 60         /* What scores from before count for. */
 
+#define NO_MODEL FORECAST_N_MODELS
+
+/* The naive forecast at 't', which others have to beat; NO_MODEL if there is
+ * none among the candidates. */
+static size_t
+naive_at(const struct forecast *f, const struct fc_tracked *t)
+{
+    return (fc_competes(f, t, FORECAST_LAST_VALUE) ? FORECAST_LAST_VALUE
+            : f->slots[FORECAST_SEASONAL_NAIVE].enabled
+            ? FORECAST_SEASONAL_NAIVE : NO_MODEL);
+}
+
 /* Gives errors of the forecasts that were made for sample 'y', the one after
  * 'f->env.n' samples. */
 static void
@@ -40,15 +61,22 @@ score(struct forecast *f, struct fc_tracked *t, double y)
 {
     uint64_t n = f->env.n;
     size_t at = t->pending + n % t->h;
+    size_t naive = naive_at(f, t);
+    double naive_error = 0;
 
     if (n < t->h) {
         return;                 /* Nobody forecast that far yet. */
+    }
+    if (naive != NO_MODEL) {
+        naive_error = fc_clip(&f->env, y - f->slots[naive].pending[at]);
     }
     for (size_t i = 0; i < FORECAST_N_MODELS; i++) {
         if (f->slots[i].enabled) {
             double error = y - f->slots[i].pending[at];
 
-            fc_score_update(&t->score[i], fc_clip(&f->env, error), f->window);
+            error = fc_clip(&f->env, error);
+            fc_score_update(&t->score[i], error, f->window);
+            fc_gain_update(&t->gain[i], fabs(naive_error) - fabs(error));
         }
     }
     fc_interval_update(&t->interval, fc_clip(&f->env, y - f->issued[at]),
@@ -174,6 +202,7 @@ predict(struct forecast *f)
                 struct fc_score *s = &f->tracked[k].score[i];
 
                 s->n = MIN(s->n, MIN_SCORED);
+                f->tracked[k].gain[i].n = 0;
             }
         }
         slot->ready = ready;
@@ -183,22 +212,49 @@ predict(struct forecast *f)
     }
 }
 
+/* Has 'a' been better than 'b' at 't' in the long run, by more than chance
+ * explains? */
+static bool
+is_better(const struct fc_tracked *t, size_t a, size_t b)
+{
+    double n = MIN(t->gain[a].n, t->gain[b].n);
+
+    return (t->gain[a].mean - t->gain[b].mean
+            > CHANCE * sqrt(t->h / n) * t->score[b].mae);
+}
+
+/* Has model 'i' shown that it is better at 't' than 'naive'? */
+static bool
+is_proven(const struct fc_tracked *t, size_t i, size_t naive)
+{
+    double late = CHANCE_LATE * sqrt(t->h / t->score[i].n);
+
+    return (i == naive || naive == NO_MODEL || is_better(t, i, naive)
+            || (t->score[i].mae
+                < t->score[naive].mae * (1 - MIN(late, CHANCE_MAX))));
+}
+
 /* Which model is in force at 't' from now on.  After a jump there is no time
  * for patience. */
 static void
 choose(struct forecast *f, struct fc_tracked *t)
 {
-    size_t best = t->best;
+    size_t naive = naive_at(f, t);
+    bool unproven = !is_proven(t, t->best, naive);
+    size_t best = unproven ? naive : t->best;
 
     for (size_t i = 0; i < FORECAST_N_MODELS; i++) {
         if (fc_competes(f, t, i) && f->slots[i].ready
             && t->score[i].n >= MIN_SCORED
-            && t->score[i].mae < t->score[best].mae) {
+            && t->score[i].mae < t->score[best].mae
+            && is_proven(t, i, naive)) {
             best = i;
         }
     }
     if (best == t->best
-        || t->score[best].mae > MARGIN * t->score[t->best].mae) {
+        || (!unproven
+            && t->score[best].mae > MARGIN * t->score[t->best].mae
+            && !is_better(t, best, t->best))) {
         t->streak = 0;
     } else if (++t->streak >= PATIENCE || f->calm) {
         t->best = best;
@@ -308,7 +364,7 @@ forecast_update(struct forecast *f, double value)
     }
 }
 
-/* Fits ar and arima to the history if that is due, which it is after the first
+/* Fits ar, arima and harmonic if that is due, which it is after the first
  * samples and then whenever an eighth of the history is new; otherwise returns
  * false at once.  Allocates nothing. */
 bool
