@@ -12,6 +12,7 @@ ovs_ext_libovsext_a_SOURCES += \
 	ovs-ext/core/forecast-env.c \
 	ovs-ext/core/forecast-fit.c \
 	ovs-ext/core/forecast-guess.c \
+	ovs-ext/core/forecast-harmonic.c \
 	ovs-ext/core/forecast-impl.h \
 	ovs-ext/core/forecast-mlp.c \
 	ovs-ext/core/forecast-naive.c \
@@ -19,6 +20,7 @@ ovs_ext_libovsext_a_SOURCES += \
 	ovs-ext/core/forecast-season.c \
 	ovs-ext/core/forecast-smooth.c \
 	ovs-ext/core/forecast-state.h \
+	ovs-ext/core/forecast-states.c \
 	ovs-ext/core/forecast-track.c \
 	ovs-ext/core/forecast-track.h \
 	ovs-ext/core/forecast.c \

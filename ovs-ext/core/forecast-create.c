@@ -25,6 +25,8 @@ static const struct fc_class *const classes[FORECAST_N_MODELS] = {
     [FORECAST_ARIMA] = &fc_arima,
     [FORECAST_NLMS] = &fc_nlms,
     [FORECAST_MLP] = &fc_mlp,
+    [FORECAST_HARMONIC] = &fc_harmonic,
+    [FORECAST_STATES] = &fc_states,
     [FORECAST_MIX] = NULL,
 };
 

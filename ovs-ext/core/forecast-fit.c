@@ -9,6 +9,7 @@
 #include "ovs-ext/core/forecast-impl.h"
 
 #include <gsl/gsl_errno.h>
+#include <gsl/gsl_linalg.h>
 #include <gsl/gsl_multilarge.h>
 
 #include "util.h"
@@ -18,6 +19,8 @@ struct gsl_fit {
     gsl_matrix *x;              /* FC_FIT_BLOCK rows. */
     gsl_vector *y;
     gsl_vector *coef;
+    gsl_matrix *a;              /* FC_MAX_NORMAL by as many. */
+    gsl_vector *b;
     size_t n;                   /* Rows in 'x' and 'y'. */
     bool failed;
 };
@@ -37,7 +40,9 @@ forecast_fit_create(void)
     g->x = gsl_matrix_calloc(FC_FIT_BLOCK, FC_MAX_FEATURES);
     g->y = gsl_vector_calloc(FC_FIT_BLOCK);
     g->coef = gsl_vector_calloc(FC_MAX_FEATURES);
-    if (!g->work || !g->x || !g->y || !g->coef) {
+    g->a = gsl_matrix_calloc(FC_MAX_NORMAL, FC_MAX_NORMAL);
+    g->b = gsl_vector_calloc(FC_MAX_NORMAL);
+    if (!g->work || !g->x || !g->y || !g->coef || !g->a || !g->b) {
         out_of_memory();
     }
     fit->gsl = g;
@@ -53,6 +58,8 @@ forecast_fit_destroy(struct forecast_fit *fit)
         gsl_matrix_free(fit->gsl->x);
         gsl_vector_free(fit->gsl->y);
         gsl_vector_free(fit->gsl->coef);
+        gsl_matrix_free(fit->gsl->a);
+        gsl_vector_free(fit->gsl->b);
         free(fit->gsl);
         free(fit->errors);
         free(fit);
@@ -123,6 +130,47 @@ fc_fit_end(struct forecast_fit *fit, double ridge, float *coef, size_t n)
     }
     for (size_t i = 0; i < n; i++) {
         coef[i] = gsl_vector_get(g->coef, i);
+    }
+    return true;
+}
+
+/* Writes the 'n' coefficients that solve the normal equations 'a' . coef =
+ * 'b', where 'a' is the lower triangle by rows, to 'coef'.  'ridge' pulls
+ * towards 0, each in proportion to the size of its own feature.  Returns
+ * false, and leaves 'coef' alone, if there is no solution. */
+bool
+fc_fit_normal(struct forecast_fit *fit, const double *a, const double *b,
+              size_t n, double ridge, float *coef)
+{
+    struct gsl_fit *g = fit->gsl;
+    double unit[FC_MAX_NORMAL]; /* Of features. */
+
+    for (size_t i = 0; i < n; i++) {
+        double square = a[i * (i + 1) / 2 + i];
+
+        unit[i] = square > 0 ? 1 / sqrt(square) : 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j <= i; j++) {
+            gsl_matrix_set(g->a, i, j, *a++ * unit[i] * unit[j]);
+        }
+        gsl_matrix_set(g->a, i, i, 1 + ridge);
+        gsl_vector_set(g->b, i, b[i] * unit[i]);
+    }
+
+    gsl_matrix_view m = gsl_matrix_submatrix(g->a, 0, 0, n, n);
+    gsl_vector_view v = gsl_vector_subvector(g->b, 0, n);
+    if (gsl_linalg_cholesky_decomp1(&m.matrix)
+        || gsl_linalg_cholesky_svx(&m.matrix, &v.vector)) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!(fabs(gsl_vector_get(g->b, i)) < 1e30)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        coef[i] = gsl_vector_get(g->b, i) * unit[i];
     }
     return true;
 }

@@ -71,12 +71,13 @@ struct fc_class {
      * early for that. */
     bool (*predict)(const void *, const struct fc_env *, float *path);
 
-    /* Fits by least squares over the history; null if not needed. */
+    /* Fits by least squares; null if not needed. */
     void (*refit)(void *, const struct fc_env *, struct forecast_fit *);
 };
 
 extern const struct fc_class fc_last_value, fc_seasonal_naive, fc_ewma,
-    fc_holt, fc_holt_winters, fc_ar, fc_arima, fc_nlms, fc_mlp;
+    fc_holt, fc_holt_winters, fc_ar, fc_arima, fc_nlms, fc_mlp, fc_harmonic,
+    fc_states;
 
 /* Value 'lag' >= 1 samples before the one that is 'k' steps after the sample
  * that is 'back' samples before the next; the first 'k' of these are in
@@ -200,6 +201,7 @@ fc_far_update(struct fc_far *far, const struct fc_env *env, double y,
 
 /* forecast-fit.c */
 #define FC_FIT_BLOCK 32
+#define FC_MAX_NORMAL 32         /* Unknowns of fc_fit_normal(). */
 
 struct forecast_fit {
     struct gsl_fit *gsl;        /* What GSL needs. */
@@ -210,5 +212,7 @@ void fc_fit_begin(struct forecast_fit *);
 void fc_fit_row(struct forecast_fit *, const double *x, size_t n, double y,
                 double weight);
 bool fc_fit_end(struct forecast_fit *, double ridge, float *coef, size_t n);
+bool fc_fit_normal(struct forecast_fit *, const double *a, const double *b,
+                   size_t n, double ridge, float *coef);
 
 #endif /* forecast-impl.h */

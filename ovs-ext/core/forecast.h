@@ -35,12 +35,19 @@
  *                 extended least squares (Hannan and Rissanen 1982)
  * nlms            adaptive linear filter (normalised least mean squares)
  * mlp             a network with 8 hidden units, trained on line
+ * harmonic        regression on cleaned lags and on the waves of the seasons,
+ *                 over nearly all that was seen, by least squares (dynamic
+ *                 harmonic regression, Young et al. 1999)
+ * states          the median of what followed values like the last one
  * mix             mean of the others, weighted by their rolling error
  *
  * and the one with the smallest rolling absolute error is in force, apart for
- * short and long horizons, and with hysteresis.  Each model is scored on what
- * it said before it saw the sample.  A model is among the candidates from the
- * start and says the same as last-value until it can do better.
+ * short and long horizons, and with hysteresis.  One that has not been better
+ * than the naive forecast by more than chance explains, in the long run or
+ * clearly so of late, is not chosen instead of it: what cannot be predicted,
+ * as a random walk, gets last-value.  Each model is scored on what it said
+ * before it saw the sample.  A model is among the candidates from the start
+ * and says the same as last-value until it can do better.
  *
  * Intervals are quantiles of the past errors of what was in force at the same
  * horizon, relative to their running mean size, tracked on line (Gibbs and
@@ -51,14 +58,15 @@
  * ---------------------
  *
  * update          no allocation, no system call, bounded time: with all models
- *                 0.7 us for a horizon of 1, 3 us for 24, most of it for mlp;
- *                 with FORECAST_LIGHT 0.2 and 0.6 us ('./quickstart bench
+ *                 0.9 us for a horizon of 1, 4 us for 24, most of it for mlp;
+ *                 with FORECAST_LIGHT 0.2 and 0.7 us ('./quickstart bench
  *                 forecast' measures it)
  * memory          fixed by the configuration, one block, see forecast_size():
- *                 horizon 5 without a season 6 kB, FORECAST_LIGHT 2.5 kB; with
- *                 a season of 24 7.5 and 3.7 kB, of 288 16 and 10 kB
+ *                 horizon 5 without a season 8 kB, FORECAST_LIGHT 3.3 kB; with
+ *                 a season of 24 11 and 4.5 kB, of 288 20 and 11 kB
  * least squares   in forecast_refit() only, 0.05 to 0.3 ms, due every 30 to 70
- *                 samples; without it ar and arima say what last-value says
+ *                 samples; without it ar, arima and harmonic say what
+ *                 last-value says
  * samples         |x| <= 1e30; NaN, infinite and larger ones count as missing:
  *                 time goes on, what was expected takes their place.  So does
  *                 one 1e9 times larger than all before (a counter wrapped),
@@ -88,6 +96,8 @@ enum forecast_model {
     FORECAST_ARIMA,
     FORECAST_NLMS,
     FORECAST_MLP,
+    FORECAST_HARMONIC,
+    FORECAST_STATES,
     FORECAST_MIX,
     FORECAST_N_MODELS
 };
