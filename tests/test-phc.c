@@ -234,8 +234,8 @@ test_eviction(void)
     phc_destroy(phc);
 }
 
-/* What there was no room for is asked for, until it has expired; other keys are
- * not. */
+/* What there was no room for is asked for, until it has expired; other keys
+ * are not. */
 static void
 test_asked(void)
 {

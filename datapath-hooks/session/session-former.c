@@ -8,10 +8,10 @@
  *
  * The cache takes headers only from its file, where each has a MAC, or from
  * this run, and only towards the address of a member of the service
- * (phc_template_set()).  What else must be as it is now is looked at here, each
- * time: route, addresses of this end, tunnel port, VNI, what the underlay's
- * bridge does with such packets.  So all that is taken from before is the MAC
- * of the neighbor. */
+ * (phc_template_set()).  What else must be as it is now is looked at here,
+ * each time: route, addresses of this end, tunnel port, VNI, what the
+ * underlay's bridge does with such packets.  So all that is taken from before
+ * is the MAC of the neighbor. */
 
 #include <config.h>
 

@@ -45,6 +45,8 @@ struct target {
     long long int next;         /* Translate then, ms. */
     int retry;                  /* In so many ms. */
     bool is_former;             /* What is in force has a header of before. */
+    bool had_flow;              /* In this run, by a translation; or its port
+                                 * has gone. */
     long long int former_since; /* First asked for in vain, ms, or 0. */
     uint64_t again;             /* After this mark, or 0: put or delete the
                                  * flow once more, as a PMD thread may have
@@ -161,15 +163,14 @@ adopt(uint16_t number, struct target *t, struct session_way *way)
 }
 
 /* Has 'target', whose neighbor is not known, take the way that led there
- * before, for a while.  Returns false if there is none, or if it has another
- * way in force. */
+ * before, for a while.  Returns false if there is none, or if it has had a
+ * flow since. */
 static bool
 take_former(const struct sess_plan *plan, const struct session_topo *topo,
             const struct sess_target *target, struct target *t,
             struct session_way *way, long long int now)
 {
-    if (target->local
-        || (session_actions_get(target->number) && !t->is_former)) {
+    if (target->local || t->had_flow) {
         return false;
     }
     t->former_since = t->former_since ? t->former_since : now;
@@ -198,7 +199,7 @@ resolve(const struct sess_plan *plan, const struct session_topo *topo,
         t->next = now + REFRESH_MS;
         t->retry = 0;
         t->is_former = false;
-        t->former_since = 0;
+        t->had_flow = true;
         if (!target->local && !target->hop2) {
             tell_cache(plan, target, way.header, way.header_len);
         }
@@ -258,6 +259,8 @@ session_targets_set(const struct sess_plan *plan)
             ovs_mutex_unlock(&info_mutex);
         } else if (!is_same(t, plan, target, s)) {
             withdraw(target->number, t, "");
+            t->had_flow = false;
+            t->former_since = 0;
             t->base = session_target_packets(target->number);
         }
         n_targets = MAX(n_targets, target->number + 1u);
@@ -328,6 +331,7 @@ session_targets_kill_port(odp_port_t port, long long int now)
                   || names_port((const struct nlattr *) a->data, a->size,
                                 port))) {
             withdraw(i, t, "its port has gone");
+            t->had_flow = true;
             t->next = now;
             t->retry = 0;
             next_run = now;

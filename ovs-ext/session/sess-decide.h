@@ -12,9 +12,9 @@
  *
  * 1. The session is in our table: its backend, or where that has moved to.
  * 2. The header cache knows the owner, from gossip: it, or where it is.  If it
- *    may have had no room for that, it is asked for it (phc_ask()), but not for
- *    a TCP SYN's: a later packet will find it.  Until there is an answer, the
- *    owner of record, if that is here, is not given a TCP segment: it would
+ *    may have had no room for that, it is asked for it (phc_ask()), but not
+ *    for a TCP SYN's: a later packet will find it.  Until there is an answer,
+ *    the owner of record, if that is here, is not given a TCP segment: it would
  *    end what may live.
  * 3. The owner of record, by rendezvous.  If that is here, and does not know
  *    the session, somebody else may: the former owner, or one that drains.
