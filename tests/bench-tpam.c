@@ -12,6 +12,7 @@
 
 #include <config.h>
 
+#include <gsl/gsl_linalg.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,12 +24,16 @@
 
 enum {
     TRAINED = 12,               /* Last seed that weights were trained on. */
-    THINNING = 16,              /* Of negative samples. */
-    EPOCHS = 30
+    THINNING = 64,              /* Of samples far from any migration. */
+    MAX_STEPS = 50
 };
+
+#define RIDGE 1.0
+#define MAX_STEP 4.0
 
 struct sample {
     double x[TPAM_N_FEATURES];
+    double weight;
     bool migrated;
 };
 
@@ -42,16 +47,70 @@ static void
 take(const double x[TPAM_N_FEATURES], bool migrated, void *samples_)
 {
     struct samples *samples = samples_;
+    bool is_far = (!migrated && x[TPAM_F_LONG_LATE] <= 0.3
+                   && x[TPAM_F_OVER_LATE] <= 0.2);
+    struct sample *sample;
 
-    if (!migrated && ext_rng_range(&samples->rng, THINNING)) {
+    if (is_far && ext_rng_range(&samples->rng, THINNING)) {
         return;
     }
     if (samples->n == samples->allocated) {
         samples->s = x2nrealloc(samples->s, &samples->allocated,
                                 sizeof *samples->s);
     }
-    memcpy(samples->s[samples->n].x, x, sizeof samples->s->x);
-    samples->s[samples->n++].migrated = migrated;
+    sample = &samples->s[samples->n++];
+    memcpy(sample->x, x, sizeof sample->x);
+    sample->weight = is_far ? THINNING : 1;
+    sample->migrated = migrated;
+}
+
+/* Adds the gradient and the curvature of the log loss of 'samples' at 'w' to
+ * 'g' and 'h'. */
+static void
+add_samples(const struct samples *samples, const double w[TPAM_N_FEATURES],
+            gsl_vector *g, gsl_matrix *h)
+{
+    for (size_t i = 0; i < samples->n; i++) {
+        const struct sample *s = &samples->s[i];
+        double p = tpam_score(w, s->x);
+
+        for (int j = 0; j < TPAM_N_FEATURES; j++) {
+            double xj = s->weight * s->x[j];
+
+            *gsl_vector_ptr(g, j) += xj * (s->migrated - p);
+            for (int k = 0; k < TPAM_N_FEATURES; k++) {
+                *gsl_matrix_ptr(h, j, k) += xj * MAX(p * (1 - p), 1e-6)
+                                            * s->x[k];
+            }
+        }
+    }
+}
+
+/* Logistic regression with a ridge, by Newton's method: the optimum, which is
+ * the only one. */
+static void
+fit(const struct samples *samples, double w[TPAM_N_FEATURES])
+{
+    gsl_vector *g = gsl_vector_alloc(TPAM_N_FEATURES);
+    gsl_matrix *h = gsl_matrix_alloc(TPAM_N_FEATURES, TPAM_N_FEATURES);
+    double farthest = 1;
+
+    for (int step = 0; step < MAX_STEPS && farthest > 1e-6; step++) {
+        gsl_matrix_set_identity(h);
+        gsl_matrix_scale(h, RIDGE);
+        for (int i = 0; i < TPAM_N_FEATURES; i++) {
+            gsl_vector_set(g, i, -RIDGE * w[i]);
+        }
+        add_samples(samples, w, g, h);
+        gsl_linalg_cholesky_decomp1(h);
+        gsl_linalg_cholesky_svx(h, g);
+        farthest = MAX(gsl_vector_max(g), -gsl_vector_min(g));
+        for (int i = 0; i < TPAM_N_FEATURES; i++) {
+            w[i] += gsl_vector_get(g, i) * MIN(MAX_STEP / farthest, 1);
+        }
+    }
+    gsl_vector_free(g);
+    gsl_matrix_free(h);
 }
 
 static void
@@ -71,17 +130,8 @@ train(uint64_t first, uint64_t last)
         fprintf(stderr, "%s: %"PRIuSIZE" samples\n",
                 tpam_scenario_name(scenario), samples.n);
     }
-    for (int epoch = 0; epoch < EPOCHS; epoch++) {
-        double rate = 0.01 / (1 + epoch);
-
-        for (size_t i = 0; i < samples.n; i++) {
-            const struct sample *s
-                = &samples.s[ext_rng_range(&samples.rng, samples.n)];
-
-            tpam_step(config.weights, s->x, s->migrated,
-                      s->migrated ? rate : rate * THINNING);
-        }
-    }
+    memset(config.weights, 0, sizeof config.weights);
+    fit(&samples, config.weights);
     for (int i = 0; i < TPAM_N_FEATURES; i++) {
         printf("%.4f%s", config.weights[i],
                i == TPAM_N_FEATURES - 1 ? "\n" : i % 8 == 7 ? ",\n" : ", ");
@@ -104,13 +154,14 @@ run(enum tpam_scenario scenario, enum tpam_policy policy, uint64_t first,
     static struct tpam_outcome o;
     struct tpam_config config;
     const char *on = getenv("TPAM_ON"), *off = getenv("TPAM_OFF");
-    const char *hold = getenv("TPAM_HOLD");
+    const char *hold = getenv("TPAM_HOLD"), *rate = getenv("TPAM_LEARN");
 
     memset(&o, 0, sizeof o);
     tpam_sim_config(scenario, &config);
     config.on = on ? atof(on) : config.on;
     config.off = off ? atof(off) : config.off;
     config.hold = hold ? atoi(hold) : config.hold;
+    config.learning_rate = rate ? atof(rate) : config.learning_rate;
     for (uint64_t seed = first; seed <= last; seed++) {
         tpam_simulate(scenario, seed, policy, &config, &o, NULL, NULL);
     }

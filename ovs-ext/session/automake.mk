@@ -29,7 +29,9 @@ ovs_ext_libovsext_a_SOURCES += \
 	ovs-ext/session/sess-table.c \
 	ovs-ext/session/sess-table.h \
 	ovs-ext/session/sess-tags.h \
+	ovs-ext/session/tpam-features.c \
 	ovs-ext/session/tpam-impl.h \
+	ovs-ext/session/tpam-learn.c \
 	ovs-ext/session/tpam-sim.c \
 	ovs-ext/session/tpam-sim.h \
 	ovs-ext/session/tpam-weights.inc \

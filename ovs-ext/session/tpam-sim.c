@@ -456,20 +456,20 @@ orchestrate(struct sim *s)
 }
 
 /* Gives the features of a horizon ago to 'cb', now that it is known what
- * came. */
+ * came: whatever went in the same second could not have been foreseen. */
 static void
 give_samples(struct sim *s, tpam_sample_func *cb, void *aux)
 {
     int ring = s->config->horizon + 1;
     int oldest = (s->now + 1) % ring;
 
-    for (int i = 0; i < GROUPS; i++) {
+    for (int i = 0; i < GROUPS && s->now >= WARM_UP; i++) {
         bool moved = false;
 
         for (int j = 0; j < ring; j++) {
-            moved |= s->moved[j][i];
+            moved |= j != oldest && s->moved[j][i];
         }
-        if (s->now >= WARM_UP) {
+        if (s->history[oldest][i][TPAM_F_ONE] && !s->moved[oldest][i]) {
             cb(s->history[oldest][i], moved, aux);
         }
     }
@@ -503,7 +503,11 @@ tpam_simulate(enum tpam_scenario scenario, uint64_t seed,
         if (policy == TPAM_POLICY_TPAM) {
             measure(s);
             for (int i = 0; i < GROUPS; i++) {
-                tpam_features(s->tpam, i, s->history[s->now % ring][i]);
+                double *x = s->history[s->now % ring][i];
+
+                if (!tpam_features(s->tpam, i, x)) {
+                    x[TPAM_F_ONE] = 0;
+                }
             }
             predict(s);
         } else {

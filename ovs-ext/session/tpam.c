@@ -13,13 +13,12 @@
 #include "ovs-ext/session/tpam-impl.h"
 #include "util.h"
 
-#define SIGMAS_90 3.29          /* Width of a 90 % interval. */
-#define OVER_DECAY 0.1
-/* What a group may be too large, for rooms are guessed. */
-#define ROOM_MARGIN 0.005
 /* Of who is on a host that drains: announced rather than predicted. */
 #define DRAIN_PROBABILITY 0.97
 #define LOAD_DECAY 0.2
+/* How much more load one of two targets must have for the other to be e times
+ * as likely. */
+#define TARGET_SCALE 0.02
 
 void
 tpam_config_init(struct tpam_config *config)
@@ -30,10 +29,11 @@ tpam_config_init(struct tpam_config *config)
         .limit = 0.85,
         .target = 0.75,
         .slo_us = 2000,
-        .on = 0.8,
-        .off = 0.3,
-        .hold = 10,
+        .on = 0.74,
+        .off = 0.2,
+        .hold = 40,
         .n_targets = 2,
+        .target_min = 0.05,
         .weights = {
 #include "ovs-ext/session/tpam-weights.inc"
         },
@@ -46,6 +46,8 @@ tpam_create(const struct tpam_config *config)
     struct tpam *t = xzalloc(sizeof *t);
 
     t->config = *config;
+    memcpy(t->shipped, config->weights, sizeof t->shipped);
+    t->learned.is_shipped = true;
     t->config.horizon = MAX(t->config.horizon, 3);
     t->config.n_targets = MIN(t->config.n_targets, TPAM_MAX_TARGETS);
     hmap_init(&t->hosts);
@@ -150,6 +152,7 @@ tpam_host(struct tpam *t, uint32_t number, const struct tpam_host_sample *s)
         h->number = number;
         h->floor_us = INFINITY;
         for (int i = 0; i < TPAM_N_SERIES; i++) {
+            h->now[i] = h->level[i] = NAN;
             h->series[i] = make_forecast(t, i == TPAM_LATENCY ? 1e9 : 1);
         }
         hmap_insert(&t->hosts, &h->node, hash_int(number, 0));
@@ -162,12 +165,15 @@ tpam_host(struct tpam *t, uint32_t number, const struct tpam_host_sample *s)
         }
     }
 
+    tpam_host_sampled__(h);
+
     /* Latency as load/(1 - load) queues have it: what an idle host's is. */
-    double floor_us = h->now[TPAM_LATENCY] * (1 - MIN(h->now[TPAM_CPU], 0.99));
-    if (isfinite(h->floor_us)) {
+    double cpu = isnan(h->now[TPAM_CPU]) ? 0 : h->now[TPAM_CPU];
+    double floor_us = h->now[TPAM_LATENCY] * (1 - MIN(cpu, 0.99));
+    if (isfinite(h->floor_us) && isfinite(floor_us)) {
         h->floor_us += (floor_us < h->floor_us ? 0.02 : 0.002)
                        * (floor_us - h->floor_us);
-    } else {
+    } else if (isfinite(floor_us)) {
         h->floor_us = floor_us;
     }
 }
@@ -215,156 +221,24 @@ tpam_group_remove(struct tpam *t, uint64_t number)
     }
 }
 
-/* How far a series will be over 'limit' at 'horizon', in sigmas.  Adds what
- * that is in load to '*excess', if that is more than there is. */
-static double
-distance(const struct forecast *f, unsigned int horizon, double limit,
-         double (*to_load)(double value, double floor_us), double floor_us,
-         double *over)
-{
-    struct forecast_value v;
-    double sigma;
-
-    if (!forecast_get(f, horizon, &v)) {
-        return -6;
-    }
-    sigma = MAX((v.hi - v.lo) / SIGMAS_90, 0.01 * limit);
-    *over = MAX(*over, to_load(v.mean, floor_us) - to_load(limit, floor_us));
-    return MIN(MAX((v.mean - limit) / sigma, -6), 6);
-}
-
-static double
-load_itself(double value, double floor_us OVS_UNUSED)
-{
-    return value;
-}
-
-static double
-load_of_latency(double us, double floor_us)
-{
-    return us > floor_us && isfinite(floor_us) ? 1 - floor_us / us : 0;
-}
-
-static double
-host_distance(const struct tpam *t, const struct tpam_host_state *h,
-              unsigned int horizon, double *over)
-{
-    double z = -6;
-
-    for (int i = 0; i < TPAM_N_SERIES; i++) {
-        bool is_load = i != TPAM_LATENCY;
-
-        z = MAX(z, distance(h->series[i], horizon,
-                            is_load ? t->config.limit : t->config.slo_us,
-                            is_load ? load_itself : load_of_latency,
-                            h->floor_us, over));
-    }
-    return z;
-}
-
-static bool
-is_over(const struct tpam *t, const struct tpam_host_state *h)
-{
-    return (MAX(h->now[TPAM_CPU], MAX(h->now[TPAM_MEMORY],
-                                      h->now[TPAM_BANDWIDTH]))
-            > t->config.limit || h->now[TPAM_LATENCY] > t->config.slo_us);
-}
-
+/* Drops the targets of 'g' that are much less likely than the first; 'loads'
+ * are what they are expected to have. */
 static void
-run_host(struct tpam *t, struct tpam_host_state *h)
+weigh_targets(const struct tpam *t, struct tpam_group_state *g,
+              const double loads[TPAM_MAX_TARGETS])
 {
-    double over = -1, late = -1;
-    struct forecast_value v;
+    double sum = 0;
 
-    h->z_soon = host_distance(t, h, MAX(t->config.horizon / 3, 1), &over);
-    h->z_late = host_distance(t, h, t->config.horizon, &late);
-    h->excess = MAX(over, late) + t->config.limit - t->config.target;
-    h->over += OVER_DECAY * (is_over(t, h) - h->over);
-    h->over_for = (is_over(t, h) ? MIN(h->over_for + 1, 18)
-                   : MAX(h->over_for - 2, 0));
-    /* Latency says of load what others do not show, but roughly. */
-    h->expected = (forecast_get(h->series[TPAM_LATENCY], 1, &v)
-                   ? load_of_latency(v.mean, h->floor_us) - 0.08 : 0);
-    for (int i = 0; i < TPAM_LATENCY; i++) {
-        if (forecast_get(h->series[i], MAX(t->config.horizon / 3, 1), &v)) {
-            h->expected = MAX(h->expected, v.mean);
-        }
+    for (size_t i = 0; i < g->n_targets; i++) {
+        g->shares[i] = exp((loads[0] - loads[i]) / TARGET_SCALE);
+        sum += g->shares[i];
     }
-    h->promised = 0;
-    h->n_groups = 0;
-}
-
-static int
-by_load(const void *a_, const void *b_)
-{
-    const struct tpam_group_state *a = *(struct tpam_group_state *const *) a_;
-    const struct tpam_group_state *b = *(struct tpam_group_state *const *) b_;
-
-    return (a->load != b->load ? (a->load < b->load ? 1 : -1)
-            : a->number < b->number ? -1 : a->number > b->number);
-}
-
-/* By how much group 'i' of 'h' is larger than the next: 1 for clearly. */
-static double
-lead_of(const struct tpam_host_state *h, size_t i)
-{
-    return (i + 1 < h->n_groups
-            ? MIN((h->groups[i]->load - h->groups[i + 1]->load)
-                  / MAX(0.15 * h->groups[i]->load, 1e-3), 1)
-            : 1);
-}
-
-/* Features of the groups of 'h'; 'room' is what the least loaded other host
- * can take. */
-static void
-run_groups(const struct tpam *t, struct tpam_host_state *h, double room)
-{
-    double soon = MIN(MAX(h->z_soon / 3, 0), 1);
-    double still = MIN(MAX(0.5 + h->z_soon / 2, 0), 1);
-    double before = 0;
-    size_t rank = 0;
-
-    if (h->n_groups) {
-        qsort(h->groups, h->n_groups, sizeof *h->groups, by_load);
+    for (size_t i = 0; i < g->n_targets; i++) {
+        g->shares[i] /= sum;
     }
-    for (size_t i = 0; i < h->n_groups; i++) {
-        struct tpam_group_state *g = h->groups[i];
-        double load = MAX(g->load, 1e-3);
-        bool fits = h->draining || load <= room + ROOM_MARGIN;
-        double need = (fits ? MIN(MAX((h->excess - before) / load, -2), 2)
-                       : -2);
-        double over = -1;
-        double late = distance(g->latency, t->config.horizon,
-                               t->config.slo_us, load_itself, 0, &over);
-        double among = need > 1 ? 1 : need > 0 ? 0.5 + need / 2 : 0;
-        double first = fits && rank == 0;
-        bool lately = h->left_at && t->n_runs - h->left_at < 5;
-
-        g->x[0] = 1;
-        g->x[1] = h->draining;
-        g->x[2] = need;
-        g->x[3] = h->z_soon / 3;
-        g->x[4] = h->z_late / 3;
-        g->x[5] = h->over;
-        g->x[6] = among * h->over;
-        g->x[7] = late / 3;
-        g->x[8] = first;
-        g->x[9] = among * soon;
-        g->x[10] = first * soon;
-        g->x[11] = among * MIN(h->over_for / 15, 1);
-        g->x[12] = lately && !h->draining;
-        g->x[13] = first * still * MIN(MAX((h->over_for - 6) / 6, 0), 1);
-        g->x[14] = fits && rank == 1;
-        g->x[15] = (first ? lead_of(h, i)
-                    : fits && rank == 1 ? -lead_of(h, i - 1) : 0);
-        g->p = tpam_score(t->config.weights, g->x);
-        if (h->draining) {
-            g->p = MAX(g->p, DRAIN_PROBABILITY);
-        }
-        if (fits) {
-            before += load;
-            rank++;
-        }
+    while (g->n_targets > 1
+           && g->shares[g->n_targets - 1] < t->config.target_min) {
+        g->n_targets--;
     }
 }
 
@@ -399,67 +273,73 @@ choose_targets(struct tpam *t, struct tpam_group_state *g)
     }
     g->n_targets = n;
     if (n) {
-        host_find(t, g->targets[0])->promised += g->load;
+        weigh_targets(t, g, best);
+        host_find(t, g->targets[0])->promised += g->p * g->load;
     }
 }
 
 static void
-learn(struct tpam *t, const struct tpam_group_state *g, bool migrated)
+run_hint(struct tpam *t, struct tpam_host_state *h, struct tpam_group_state *g)
 {
-    if (t->config.learning_rate > 0) {
-        tpam_step(t->config.weights, g->x_hint, migrated,
-                  t->config.learning_rate);
+    g->p = tpam_score(t->config.weights, g->x);
+    if (h->draining) {
+        g->p = MAX(g->p, DRAIN_PROBABILITY);
     }
-}
-
-static void
-run_hint(struct tpam *t, struct tpam_group_state *g)
-{
     if (!g->hinted && g->p >= t->config.on) {
         g->hinted = true;
         g->since = t->n_runs;
         g->below = 0;
-        memcpy(g->x_hint, g->x, sizeof g->x_hint);
     } else if (g->hinted) {
         g->below = g->p < t->config.off ? g->below + 1 : 0;
-        if (g->below > t->config.hold) {
-            g->hinted = false;
-            learn(t, g, false);
-        }
+        g->hinted = g->below <= t->config.hold;
+        t->learned.nothing += !g->hinted;
     }
     if (g->hinted) {
         choose_targets(t, g);
     }
+    if (h->draining) {
+        g->learn.is_open = false;
+    } else {
+        tpam_case_run__(t, g);
+    }
 }
 
-/* What the least loaded host other than 'h' can take. */
-static double
-room_beside(const struct tpam *t, const struct tpam_host_state *h)
-{
-    const struct tpam_host_state *other;
-    double room = 0;
+/* What the two least loaded hosts can take. */
+struct rooms {
+    const struct tpam_host_state *best;
+    double room, second;
+};
 
-    HMAP_FOR_EACH (other, node, &t->hosts) {
-        if (other != h && !other->draining) {
-            room = MAX(room, t->config.limit - other->expected);
+static void
+find_rooms(const struct tpam *t, struct rooms *r)
+{
+    const struct tpam_host_state *h;
+
+    *r = (struct rooms) { .room = 0 };
+    HMAP_FOR_EACH (h, node, &t->hosts) {
+        double room = t->config.limit - h->expected;
+
+        if (h->draining) {
+            continue;
+        } else if (room > r->room) {
+            r->second = r->room;
+            r->room = room;
+            r->best = h;
+        } else {
+            r->second = MAX(r->second, room);
         }
     }
-    return room;
 }
 
-/* Ends a period: forecasts and decides. */
-void
-tpam_run(struct tpam *t)
+/* Hands each group to its host. */
+static void
+sort_groups(struct tpam *t)
 {
-    struct tpam_host_state *h;
     struct tpam_group_state *g;
 
-    t->n_runs++;
-    HMAP_FOR_EACH (h, node, &t->hosts) {
-        run_host(t, h);
-    }
     HMAP_FOR_EACH (g, node, &t->groups) {
-        h = host_find(t, g->host);
+        struct tpam_host_state *h = host_find(t, g->host);
+
         if (!h) {
             g->p = 0;
             g->hinted = false;
@@ -471,12 +351,28 @@ tpam_run(struct tpam *t)
         }
         h->groups[h->n_groups++] = g;
     }
+}
+
+/* Ends a period: forecasts and decides. */
+void
+tpam_run(struct tpam *t)
+{
+    struct tpam_host_state *h;
+    struct rooms rooms;
+
+    t->n_runs++;
     HMAP_FOR_EACH (h, node, &t->hosts) {
-        run_groups(t, h, room_beside(t, h));
+        tpam_host_run__(t, h);
+    }
+    sort_groups(t);
+    find_rooms(t, &rooms);
+    HMAP_FOR_EACH (h, node, &t->hosts) {
+        tpam_host_features__(t, h, h == rooms.best ? rooms.second
+                                                   : rooms.room);
     }
     HMAP_FOR_EACH (h, node, &t->hosts) {
         for (size_t i = 0; i < h->n_groups; i++) {
-            run_hint(t, h->groups[i]);
+            run_hint(t, h, h->groups[i]);
         }
     }
 }
@@ -488,13 +384,23 @@ tpam_migrated(struct tpam *t, uint64_t number, uint32_t to)
     struct tpam_group_state *g = group_find(t, number);
 
     if (g) {
-        struct tpam_host_state *h = host_find(t, g->host);
+        struct tpam_host_state *from = host_find(t, g->host);
+        struct tpam_host_state *dest = host_find(t, to);
 
-        if (h) {
-            h->left_at = t->n_runs;
+        if (from && !from->draining) {
+            tpam_case_migrated__(t, g);
+            if (g->hinted && g->since < t->n_runs) {
+                t->learned.came++;
+            } else {
+                t->learned.missed++;
+            }
         }
-        if (g->hinted) {
-            learn(t, g, true);
+        if (from) {
+            from->left_at = t->n_runs;
+            tpam_host_loses__(from, g->load);
+        }
+        if (dest) {
+            tpam_host_gains__(dest, g->load);
         }
         g->hinted = false;
         g->host = to;
@@ -518,6 +424,7 @@ tpam_hints(const struct tpam *t, struct tpam_hint *hints, size_t max)
             hint->since = g->since;
             hint->n_targets = g->n_targets;
             memcpy(hint->targets, g->targets, sizeof hint->targets);
+            memcpy(hint->shares, g->shares, sizeof hint->shares);
         }
     }
     return n;
@@ -533,38 +440,17 @@ tpam_probability(const struct tpam *t, uint64_t number)
 }
 
 /* The features of 'group' at the last tpam_run().  Returns false if there is
- * no such group. */
+ * no such group, or nothing to be learned: its host drains. */
 bool
 tpam_features(const struct tpam *t, uint64_t number,
               double x[TPAM_N_FEATURES])
 {
     const struct tpam_group_state *g = group_find(t, number);
+    const struct tpam_host_state *h = g ? host_find(t, g->host) : NULL;
 
-    if (g) {
-        memcpy(x, g->x, sizeof g->x);
+    if (!h || h->draining) {
+        return false;
     }
-    return g != NULL;
-}
-
-double
-tpam_score(const double w[TPAM_N_FEATURES], const double x[TPAM_N_FEATURES])
-{
-    double sum = 0;
-
-    for (int i = 0; i < TPAM_N_FEATURES; i++) {
-        sum += w[i] * x[i];
-    }
-    return 1 / (1 + exp(-sum));
-}
-
-/* One step of gradient descent on the log loss. */
-void
-tpam_step(double w[TPAM_N_FEATURES], const double x[TPAM_N_FEATURES],
-          bool migrated, double rate)
-{
-    double error = migrated - tpam_score(w, x);
-
-    for (int i = 0; i < TPAM_N_FEATURES; i++) {
-        w[i] += rate * error * x[i];
-    }
+    memcpy(x, g->x, sizeof g->x);
+    return true;
 }
