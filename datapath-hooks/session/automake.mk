@@ -30,6 +30,7 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/session/session-proc.h \
 	datapath-hooks/session/session-show-cache.c \
 	datapath-hooks/session/session-show-gossip.c \
+	datapath-hooks/session/session-show-hint.c \
 	datapath-hooks/session/session-show.c \
 	datapath-hooks/session/session-target.c \
 	datapath-hooks/session/session-topo.c \

@@ -216,6 +216,20 @@ void session_load_run(long long int now, struct session_load *);
 const struct gossip_load_value *session_load_said(void);
 
 /* session-hint.c */
+
+enum { SESSION_HINT_TARGETS = 2 };      /* Hosts that a hint names, at most. */
+
+/* What became of hints.  One that is repeated is still the same. */
+struct session_hint_counts {
+    uint64_t told, home;        /* Records, to others or not worth that. */
+    uint64_t hints;             /* Given. */
+    uint64_t came;              /* Moved to a host that was named, */
+    uint64_t elsewhere;         /* to another one, */
+    uint64_t nothing;           /* or not until the hint was over. */
+    uint64_t moved;             /* Backends, hinted or not. */
+    struct tpam_learned learned;
+};
+
 void session_hint_run(long long int now);
 void session_hint_migrated(uint64_t backend, uint64_t to);
 void session_hint_group_gone(uint64_t backend);
@@ -224,6 +238,12 @@ size_t session_hints_heard(struct sess_hint **, long long int now);
 size_t session_hints_given(struct db_hint **, long long int now);
 char *session_hint_by_hand(const char *backend, const char *host,
                            double probability, unsigned int ttl);
+bool session_hint_from_key(const struct gossip_record *, uint64_t *backend,
+                           size_t *rank);
+void session_hint_get_counts(struct session_hint_counts *);
+double session_hint_probability(uint64_t backend);
+
+/* session-show-hint.c */
 void session_hint_show(struct ds *);
 struct json *session_hint_json(void);
 

@@ -4,7 +4,15 @@
 
 /* Which backends will probably move, and where to: once a second, from how
  * this host, its backends and the other hosts do.  Tells others what comes of
- * it, so that they resolve the way there ahead. */
+ * it, so that they resolve the way there ahead.
+ *
+ * A hint names up to SESSION_HINT_TARGETS hosts, the likeliest first.  Each is
+ * a record of its own: the key of the first is that of the backend, that of
+ * another has its rank behind it, so that a host that knows of one target only
+ * takes the first and leaves the rest alone.
+ *
+ * What became of hints is counted, and the prediction learns from it
+ * (ovs-ext/session/tpam.h). */
 
 #include <config.h>
 
@@ -12,12 +20,9 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "openvswitch/dynamic-string.h"
-#include "openvswitch/json.h"
 #include "openvswitch/vlog.h"
 #include "ovs-ext/db/db-host.h"
 #include "timeval.h"
@@ -30,13 +35,18 @@ enum {
     HINT_TTL_MS = 30000,
     MAX_GIVEN = 64,
     MAX_HEARD = 4096,
+    KEY_MAX = SESSION_GROUP_KEY + 1
 };
+#define LEARNING_RATE 0.01
 
 /* A hint of this host. */
 struct given {
-    uint64_t backend, target;
+    uint64_t backend;
+    uint64_t targets[SESSION_HINT_TARGETS];     /* The likeliest first. */
+    size_t n_targets;
     double probability;
     bool by_hand;
+    bool is_over;               /* The backend has moved. */
     long long int expires, told_at;     /* ms */
     long long int wall;                 /* Likewise, since 1970. */
 };
@@ -53,7 +63,7 @@ static size_t n_hosts;
 static struct given given[MAX_GIVEN];
 static size_t n_given;
 static long long int next_run;
-static uint64_t n_told, n_home, n_moved, n_moved_as_said;
+static struct session_hint_counts counts;
 
 /* Returns the number of host 'id', TPAM_MAX_HOSTS if there are too many. */
 static uint32_t
@@ -173,30 +183,88 @@ template_id(const struct sess_service *s, uint64_t host)
     return gossip_hash(bytes, sizeof bytes);
 }
 
+/* The key of a hint of 'backend': of its target of 'rank'.  Returns its
+ * length. */
+static size_t
+make_key(uint64_t backend, size_t rank, uint8_t key[KEY_MAX])
+{
+    session_group_key(backend, key);
+    key[SESSION_GROUP_KEY] = rank;
+    return SESSION_GROUP_KEY + (rank > 0);
+}
+
+/* The opposite of make_key().  Returns false for other keys. */
+bool
+session_hint_from_key(const struct gossip_record *r, uint64_t *backend,
+                      size_t *rank)
+{
+    *rank = 0;
+    if (r->key_len == KEY_MAX) {
+        *rank = r->key[SESSION_GROUP_KEY];
+        if (!*rank || *rank >= SESSION_HINT_TARGETS) {
+            return false;
+        }
+    }
+    return session_group_from_key(r->key, r->key_len - (*rank > 0), backend);
+}
+
 /* Tells hint 'h', for 'ttl' ms from 'now'. */
 static void
 give(struct given *h, unsigned int ttl, long long int now)
 {
     const struct sess_service *s = NULL;
-    uint8_t key[SESSION_GROUP_KEY];
 
     session_backend_find(h->backend, &s);
     h->told_at = now;
     h->expires = now + ttl;
     h->wall = time_wall_msec() + ttl;
-    session_group_key(h->backend, key);
-    if (session_gossip()) {
-        bool told = gossip_hint(session_gossip(), key, sizeof key,
+    for (size_t i = 0; session_gossip() && i < h->n_targets; i++) {
+        uint8_t key[KEY_MAX];
+        size_t len = make_key(h->backend, i, key);
+        bool told = gossip_hint(session_gossip(), key, len,
                                 &(struct gossip_hint_value) {
-                                    .target = h->target,
+                                    .target = h->targets[i],
                                     .probability = h->probability,
-                                    .template_id = template_id(s, h->target),
+                                    .template_id = template_id(s,
+                                                               h->targets[i]),
                                 }, ttl);
 
-        n_told += told;
-        n_home += !told;
+        counts.told += told;
+        counts.home += !told;
     }
     session_ag.hints_changed = true;
+}
+
+static bool
+has_target(const struct given *h, uint64_t target)
+{
+    for (size_t i = 0; i < h->n_targets; i++) {
+        if (h->targets[i] == target) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether 'h' names these targets already, in whatever order. */
+static bool
+has_targets(const struct given *h, const uint64_t targets[], size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!has_target(h, targets[i])) {
+            return false;
+        }
+    }
+    return n == h->n_targets;
+}
+
+static void
+set_targets(struct given *h, const uint64_t targets[], size_t n,
+            double probability)
+{
+    memcpy(h->targets, targets, n * sizeof *targets);
+    h->n_targets = n;
+    h->probability = probability;
 }
 
 static struct given *
@@ -208,6 +276,7 @@ given_add(uint64_t backend)
         h = &given[n_given++];
         memset(h, 0, sizeof *h);
         h->backend = backend;
+        counts.hints++;
     }
     return h;
 }
@@ -235,37 +304,39 @@ is_worth(uint64_t backend)
     return g && (g->n || (h && h->drain));
 }
 
-/* Gives 'hint' if it has a target that can be one. */
+/* Gives 'hint' to those of its targets that can be one. */
 static void
 take_hint(const struct tpam_hint *hint, long long int now)
 {
+    uint64_t targets[SESSION_HINT_TARGETS];
     const struct sess_service *s;
+    struct given *h;
+    size_t n = 0;
 
     if (!is_worth(hint->group) || !session_backend_find(hint->group, &s)) {
         return;
     }
-    for (size_t i = 0; i < hint->n_targets; i++) {
+    for (size_t i = 0; i < hint->n_targets && n < ARRAY_SIZE(targets); i++) {
         uint64_t target = hosts[hint->targets[i]].id;
-        struct given *h;
 
-        if (!is_eligible(s, target)) {
-            continue;
+        if (is_eligible(s, target)) {
+            targets[n++] = target;
         }
-        h = given_add(hint->group);
-        if (h && !h->by_hand
-            && (h->target != target
-                || fabs(h->probability - hint->probability) > 0.1
-                || now - h->told_at >= HINT_TTL_MS / 2)) {
-            if (h->target != target) {
-                VLOG_INFO("backend %s will probably move to %s (%.2f)",
-                          session_backend_find(hint->group, NULL)->name,
-                          session_host_name(target), hint->probability);
-            }
-            h->target = target;
-            h->probability = hint->probability;
-            give(h, HINT_TTL_MS, now);
+    }
+    h = n ? given_add(hint->group) : NULL;
+    if (h && !h->by_hand && !h->is_over
+        && (!has_targets(h, targets, n)
+            || fabs(h->probability - hint->probability) > 0.1
+            || now - h->told_at >= HINT_TTL_MS / 2)) {
+        if (!has_target(h, targets[0])) {
+            VLOG_INFO("backend %s will probably move to %s%s%s (%.2f)",
+                      session_backend_find(hint->group, NULL)->name,
+                      session_host_name(targets[0]), n > 1 ? " or " : "",
+                      n > 1 ? session_host_name(targets[1]) : "",
+                      hint->probability);
         }
-        return;
+        set_targets(h, targets, n, hint->probability);
+        give(h, HINT_TTL_MS, now);
     }
 }
 
@@ -274,6 +345,7 @@ expire_given(long long int now)
 {
     for (size_t i = 0; i < n_given; ) {
         if (given[i].expires <= now) {
+            counts.nothing += !given[i].is_over;
             given[i] = given[--n_given];
             session_ag.hints_changed = true;
         } else {
@@ -296,6 +368,8 @@ session_hint_run(long long int now)
         struct tpam_config config;
 
         tpam_config_init(&config);
+        config.n_targets = SESSION_HINT_TARGETS;
+        config.learning_rate = LEARNING_RATE;
         tpam = tpam_create(&config);
         hosts = xcalloc(TPAM_MAX_HOSTS, sizeof *hosts);
         session_load_start(now);
@@ -328,11 +402,16 @@ session_hint_migrated(uint64_t backend, uint64_t to)
     struct given *h = given_find(backend);
 
     if (tpam && session_group_find(backend)) {
-        n_moved++;
-        n_moved_as_said += h && h->target == to;
+        counts.moved++;
         tpam_migrated(tpam, backend, host_number(to));
     }
-    if (h && to != session_ag.self) {
+    if (h && to != session_ag.self && !h->is_over) {
+        if (has_target(h, to)) {
+            counts.came++;
+        } else {
+            counts.elsewhere++;
+        }
+        h->is_over = true;
         h->expires = 0;
     }
 }
@@ -374,8 +453,9 @@ hear(const struct gossip_record *r, long long left OVS_UNUSED, void *heard)
 {
     struct gossip_hint_value value;
     uint64_t backend;
+    size_t rank;
 
-    if (session_group_from_key(r->key, r->key_len, &backend)
+    if (session_hint_from_key(r, &backend, &rank)
         && gossip_hint_decode(r, &value)) {
         add_heard(heard, backend, value.target);
     }
@@ -392,8 +472,10 @@ session_hints_heard(struct sess_hint **hints, long long int now)
         gossip_for_each(session_gossip(), GOSSIP_HINT, hear, &heard);
     } else {
         for (size_t i = 0; i < n_given; i++) {
-            if (given[i].expires > now) {
-                add_heard(&heard, given[i].backend, given[i].target);
+            const struct given *h = &given[i];
+
+            for (size_t j = 0; h->expires > now && j < h->n_targets; j++) {
+                add_heard(&heard, h->backend, h->targets[j]);
             }
         }
     }
@@ -412,7 +494,7 @@ compare_hints(const void *a_, const void *b_)
 }
 
 /* Stores what this host says to '*hints', to be freed by the caller, the most
- * likely first. */
+ * likely first, each with its first target. */
 size_t
 session_hints_given(struct db_hint **hints, long long int now)
 {
@@ -424,7 +506,7 @@ session_hints_given(struct db_hint **hints, long long int now)
 
         if (p && given[i].expires > now) {
             ovs_strlcpy(h[n].backend, p->name, sizeof h[n].backend);
-            ovs_strlcpy(h[n].target, session_host_name(given[i].target),
+            ovs_strlcpy(h[n].target, session_host_name(given[i].targets[0]),
                         sizeof h[n].target);
             h[n].probability = given[i].probability;
             h[n++].expiry = given[i].wall;
@@ -435,136 +517,60 @@ session_hints_given(struct db_hint **hints, long long int now)
     return n;
 }
 
-/* For tests: main thread, with the mutex. */
+/* For tests: main thread, with the mutex.  'host' is one name, or several with
+ * commas between them. */
 char *
 session_hint_by_hand(const char *backend, const char *host,
                      double probability, unsigned int ttl)
 {
-    uint64_t id = sess_id_of_name(backend), target = gossip_host_id(host);
+    uint64_t targets[SESSION_HINT_TARGETS], id = sess_id_of_name(backend);
+    char *names = xstrdup(host), *save = NULL, *error = NULL;
     struct given *h;
+    size_t n = 0;
 
     if (!session_place_find(id)) {
-        return xasprintf("%s: no such backend", backend);
-    } else if (!sess_fleet_host(&session_ag.fleet, target)) {
-        return xasprintf("%s: no such host", host);
+        error = xasprintf("%s: no such backend", backend);
+    }
+    for (char *name = strtok_r(names, ",", &save);
+         name && !error && n < ARRAY_SIZE(targets);
+         name = strtok_r(NULL, ",", &save)) {
+        targets[n++] = gossip_host_id(name);
+        if (!sess_fleet_host(&session_ag.fleet, targets[n - 1])) {
+            error = xasprintf("%s: no such host", name);
+        }
+    }
+    free(names);
+    if (error) {
+        return error;
+    } else if (!n) {
+        return xstrdup("no host");
     }
     h = given_add(id);
     if (!h) {
         return xstrdup("too many hints");
     }
     h->by_hand = true;
-    h->target = target;
-    h->probability = probability;
+    set_targets(h, targets, n, probability);
     give(h, ttl, time_msec());
     return NULL;
 }
 
-/* Commands. */
-
-struct show {
-    struct ds *ds;              /* Or null. */
-    struct json *json;
-};
-
-static void
-show_heard(const struct gossip_record *r, long long left, void *show_)
-{
-    struct show *show = show_;
-    struct gossip_hint_value value;
-    const struct session_place *p;
-    const char *name, *from, *to;
-    uint64_t backend;
-
-    if (!session_group_from_key(r->key, r->key_len, &backend)
-        || !gossip_hint_decode(r, &value)) {
-        return;
-    }
-    p = session_place_find(backend);
-    name = p ? p->name : "?";
-    from = session_host_name(r->origin);
-    to = session_host_name(value.target);
-    if (show->ds) {
-        ds_put_format(show->ds, "%-20s %-16s %-16s %6.2f %8.1f  %016"PRIx64
-                      "\n", name, from, to, value.probability, left / 1000.0,
-                      value.template_id);
-    } else {
-        struct json *row = json_object_create();
-
-        json_object_put_string(row, "backend", name);
-        json_object_put_string(row, "by", from);
-        json_object_put_string(row, "target", to);
-        json_object_put(row, "probability",
-                        json_real_create(value.probability));
-        json_object_put(row, "left_ms", json_integer_create(left));
-        json_object_put_format(row, "template", "%016"PRIx64,
-                               value.template_id);
-        json_array_add(show->json, row);
-    }
-}
-
+/* What became of hints so far. */
 void
-session_hint_show(struct ds *ds)
+session_hint_get_counts(struct session_hint_counts *c)
 {
-    struct show show = { .ds = ds };
-    const struct gossip_load_value *load = session_load_said();
-    struct session_group *g;
-
-    ds_put_format(ds, "load: cpu %.2f, memory %.2f, datapath %.2f\n",
-                  load->cpu, load->memory, load->bandwidth);
-    ds_put_format(ds, "hints told: %"PRIu64", kept home: %"PRIu64"; moved: %"
-                  PRIu64", as hinted: %"PRIu64"\n", n_told, n_home, n_moved,
-                  n_moved_as_said);
-    ds_put_format(ds, "%-20s %-16s %-16s %6s %8s  %s\n", "backend", "said by",
-                  "target", "prob.", "left (s)", "template");
-    if (session_gossip()) {
-        gossip_for_each(session_gossip(), GOSSIP_HINT, show_heard, &show);
-    }
-    ds_put_format(ds, "%-20s %8s %12s %10s %6s\n", "backend here", "sessions",
-                  "packets/s", "rtt (us)", "prob.");
-    HMAP_FOR_EACH (g, node, &session_groups) {
-        const struct session_place *p = session_place_find(g->id);
-
-        ds_put_format(ds, "%-20s %8"PRIuSIZE" %12.0f %10.0f %6.2f\n",
-                      p ? p->name : "?", g->n, g->pps,
-                      isnan(g->rtt_us) ? 0 : g->rtt_us,
-                      tpam_probability(tpam, g->id));
+    *c = counts;
+    if (tpam) {
+        tpam_get_learned(tpam, &c->learned);
+    } else {
+        memset(&c->learned, 0, sizeof c->learned);
+        c->learned.is_shipped = true;
     }
 }
 
-struct json *
-session_hint_json(void)
+/* The probability that 'backend', which is here, will move. */
+double
+session_hint_probability(uint64_t backend)
 {
-    struct json *json = json_object_create();
-    struct json *array = json_array_create_empty();
-    struct show show = { .json = json_array_create_empty() };
-    const struct gossip_load_value *load = session_load_said();
-    struct session_group *g;
-
-    json_object_put(json, "cpu", json_real_create(load->cpu));
-    json_object_put(json, "memory", json_real_create(load->memory));
-    json_object_put(json, "datapath", json_real_create(load->bandwidth));
-    json_object_put(json, "told", json_integer_create(n_told));
-    json_object_put(json, "kept_home", json_integer_create(n_home));
-    json_object_put(json, "moved", json_integer_create(n_moved));
-    json_object_put(json, "moved_as_hinted",
-                    json_integer_create(n_moved_as_said));
-    if (session_gossip()) {
-        gossip_for_each(session_gossip(), GOSSIP_HINT, show_heard, &show);
-    }
-    json_object_put(json, "hints", show.json);
-    HMAP_FOR_EACH (g, node, &session_groups) {
-        const struct session_place *p = session_place_find(g->id);
-        struct json *row = json_object_create();
-
-        json_object_put_string(row, "backend", p ? p->name : "?");
-        json_object_put(row, "sessions", json_integer_create(g->n));
-        json_object_put(row, "pps", json_real_create(g->pps));
-        json_object_put(row, "rtt_us",
-                        json_real_create(isnan(g->rtt_us) ? 0 : g->rtt_us));
-        json_object_put(row, "probability",
-                        json_real_create(tpam_probability(tpam, g->id)));
-        json_array_add(array, row);
-    }
-    json_object_put(json, "backends", array);
-    return json;
+    return tpam ? tpam_probability(tpam, backend) : 0;
 }

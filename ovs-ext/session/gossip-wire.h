@@ -46,7 +46,8 @@
  * -------  -----------------  ------------------------------------------------
  * MEMBER   host:8             epoch:8 address:16 port:2 name
  * SESSION  session or group   state:1 (1 owned, 2 closed) host:8
- * HINT     session or group   target:8 probability:2 template:8
+ * HINT     session or group,  target:8 probability:2 template:8
+ *          rank:1 unless 0
  * LOAD     host:8             cpu:2 memory:2 bandwidth:2 sessions:4
  *
  * Shares (probability, cpu...) are in units of 1/65535.  The version of a

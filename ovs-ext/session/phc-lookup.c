@@ -129,7 +129,8 @@ phc_lookup(struct phc *phc, const struct sess_key *keys, size_t n,
 
 /* Has the writer see that 'key' is looked for, which a lookup has said is
  * worth it (phc_ref_was_spilled()).  Returns true until the writer has seen
- * it; not if that was within the last second, or if another key waits in its place. */
+ * it; not if that was within the last second, or if another key waits in its
+ * place. */
 bool
 phc_ask(struct phc *phc, const struct sess_key *key)
 {
