@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 
 /* Readers of the header cache while the writer writes: what is pushed is
- * always a whole header of the owner that its session has. */
+ * always a whole header of the owner that its session has, and what they ask
+ * for reaches the writer as whole keys. */
 
 #include <config.h>
 
@@ -46,6 +47,8 @@ phc_reader(void *race_)
                 CHECK_EQ(packet[0], packet[5]);
                 CHECK_EQ(packet[0], packet[11]);
                 race_found(race, self);
+            } else if (phc_ref_was_spilled(refs[i])) {
+                phc_ask(phc, &keys[i]);
             }
         }
     }
@@ -66,6 +69,34 @@ race_template(struct phc *phc, uint32_t owner, uint8_t mark)
                             phc_header_build(&t, header, &shape)));
 }
 
+/* Whether 'key' is one that make_key() makes. */
+static bool
+race_is_key(const struct sess_key *key)
+{
+    for (uint64_t i = 0; i < RACE_KEYS; i++) {
+        struct sess_key made;
+
+        make_key(&made, i);
+        if (!memcmp(&made, key, sizeof made)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes what readers have asked for; returns its number. */
+static uint64_t
+race_take_asked(struct phc *phc, uint32_t now)
+{
+    static struct sess_key keys[PHC_ASKS];
+    size_t n = phc_asked(phc, keys, now);
+
+    for (size_t i = 0; i < n; i++) {
+        CHECK(race_is_key(&keys[i]));
+    }
+    return n;
+}
+
 void
 test_race_phc(void)
 {
@@ -74,7 +105,7 @@ test_race_phc(void)
     struct phc_member members[RACE_OWNERS];
     pthread_t threads[RACE_READERS];
     struct ext_rng rng;
-    uint64_t found = 0;
+    uint64_t found = 0, asked = 0;
 
     for (uint32_t i = 0; i < RACE_OWNERS; i++) {
         members[i].owner = i + 1;
@@ -89,6 +120,10 @@ test_race_phc(void)
         uint64_t number = ext_rng_range(&rng, RACE_KEYS);
         struct sess_key key;
 
+        if (!(i % 256)) {
+            /* A second goes by each time. */
+            asked += race_take_asked(phc, i / 256 * 1000);
+        }
         make_key(&key, number);
         switch (ext_rng_range(&rng, 16)) {
         case 0:
@@ -120,5 +155,6 @@ test_race_phc(void)
         found += race.found[i];
     }
     CHECK(found > 0);
+    CHECK(asked > 0);
     phc_destroy(phc);
 }
