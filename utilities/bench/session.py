@@ -19,7 +19,8 @@ corrupt      a daemon starts again with garbage on its disk
 "broken" are sessions that were reset, stalled or got other bytes than theirs;
 "own" those of them whose backend was killed.  "second_hop_share" is the share
 of clients' packets that were passed on twice, from two seconds after the event
-on; "ns_per_packet" what steering and encapsulating costs a PMD thread
+on, which in "kill" is when the others have taken the host for dead
+("noticed_s"); "ns_per_packet" what steering and encapsulating costs a PMD thread
 (bench.session_cost).  Mode "stock" is anycast without the session system."""
 
 import time

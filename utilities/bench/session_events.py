@@ -40,7 +40,19 @@ def migrate(lab):
 
 
 def kill(lab):
-    lab.kill(lab.hosts[-1])
+    """Returns when the others know."""
+    dead = lab.hosts[-1]
+    others = [host for host in lab.hosts if host is not dead]
+    began = time.time()
+    lab.kill(dead)
+    if lab.mode != "ext":
+        return {}
+    wait_for(dead.name + " taken for dead",
+             lambda: all(member["state"] == "dead"
+                         for host in others
+                         for member in host.show("gossip")["members"]
+                         if member["name"] == dead.name), 60, 0.5)
+    return {"noticed_s": round(time.time() - began, 1)}
 
 
 def rotate_key(lab):
