@@ -382,20 +382,16 @@ tests/bin/ovs-vswitchd: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
 
 DISTCLEANFILES += tests/atconfig tests/atlocal
 
-# TESTSUITEFLAGS as in Open vSwitch: "-j2", "-k steering", "5-9", "-v".  Two
-# runs at once need two directories.
+# TESTSUITEFLAGS as in Open vSwitch: "-j2", "-k steering", "5-9", "-v".
 TESTSUITEFLAGS = -j2
-TESTSUITE_DIR = tests
 check-local: $(TESTSUITE) tests/bin/ovs-vswitchd tests/atconfig tests/atlocal \
 		$(check_PROGRAMS) $(check_DATA)
-	@test $(TESTSUITE_DIR) = tests || { $(MKDIR_P) $(TESTSUITE_DIR) && \
-	    cp tests/atconfig tests/atlocal $(TESTSUITE_DIR); }
-	$(SHELL) $(TESTSUITE) -C $(TESTSUITE_DIR) \
+	$(SHELL) $(TESTSUITE) -C tests \
 	    AUTOTEST_PATH='$(EXT_AUTOTEST_PATH)' $(TESTSUITEFLAGS)
 
 clean-local:
 	test ! -f $(TESTSUITE) || $(SHELL) $(TESTSUITE) -C tests --clean
-	rm -rf tests/bin tests/check-ovs.dir tests/tsan.dir tests/dpdk.dir
+	rm -rf tests/bin tests/check-ovs.dir tests/tsan.dir
 
 # Layer rules, see ARCHITECTURE.rst.  "make check" runs it too.
 check-layers:
