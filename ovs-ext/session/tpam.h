@@ -30,9 +30,9 @@
  * A host that drains needs no prediction: all of its groups are hinted.
  *
  * Weights are trained on simulated fleets (tpam-sim.h) and go on learning from
- * what happens, see tpam-learn.c: each hint that came true or came to nothing,
- * and each migration that was missed, is a step of gradient descent, and no
- * weight goes farther than TPAM_MAX_DRIFT from the shipped one.  The shipped
+ * what happens, see tpam-learn.c: each group that may well migrate is a case,
+ * judged a horizon later and then a step of gradient descent, and no weight
+ * goes farther than TPAM_MAX_DRIFT from the shipped one.  The shipped
  * weights are judged beside those in force on the same cases; if they do
  * better, they are in force again.
  *
