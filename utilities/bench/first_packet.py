@@ -14,6 +14,7 @@ Service time is from arrival until transmission in the PMD thread, of packets
 sent within 20 ms from the first one on that went to the new place.  "floor"s
 are the same of as many runs without a migration, with a command that does
 nothing in its place: what the machine takes from the thread and its caches.
+The thread has its CPU to itself.
 
 "drops" are packets that did not arrive, within 0.4 s; "reasons" says why the
 session system dropped some of them; "missed" are those that the NIC had no
@@ -24,8 +25,8 @@ import time
 
 from bench import plot
 from bench.fleet import wait_for
-from bench.lab import emit, fail, say, selected
-from bench.session_dut import Dut, peer_address
+from bench.lab import emit, fail, leave_to_pmd, say, selected
+from bench.session_dut import PMD_MASK, Dut, peer_address
 
 MODES = ("hinted", "unhinted", "stock")
 MIGRATIONS = 100
@@ -149,6 +150,7 @@ def measure(args, mode):
 
 def run(args):
     lines = []
+    leave_to_pmd(PMD_MASK)
     for mode in MODES:
         if selected(args, mode=mode):
             say("first-packet: %s, %d migrations" % (mode, MIGRATIONS))

@@ -49,11 +49,23 @@ def selected(args, **keys):
     return all(str(v) in wanted[k] for k, v in keys.items() if k in wanted)
 
 
+def leave_to_pmd(mask):
+    """Keeps this process, and what it starts, off the CPUs in 'mask', as
+    isolcpus does where PMD threads are run in earnest.  These go there by
+    themselves."""
+    rest = {c for c in os.sched_getaffinity(0) if not mask >> c & 1}
+    if rest:
+        os.sched_setaffinity(0, rest)
+
+
 class Switch:
     """One ovs-vswitchd with its database and, at most, one pair of ports."""
 
     # Memory without hugepages, in MB.
     plain_mb = 1024
+    # And of hugepages.  Not more: buffers would take whatever is there, and
+    # leave none to the switches that are to be compared with.
+    huge_mb = 384
 
     def __init__(self, args, vswitchd, mask=0x3, **other_config):
         self.args = args
@@ -105,11 +117,13 @@ class Switch:
         else:
             extra += " --single-file-segments"
         settings = {"max-idle": "120000", "dpdk-init": "true", "dpdk-extra": extra,
-                    "dpdk-socket-mem": "512", "pmd-cpu-mask": hex(mask),
+                    "dpdk-socket-mem": str(self.huge_mb),
+                    "dpdk-socket-limit": str(self.huge_mb),
+                    "pmd-cpu-mask": hex(mask),
                     "pmd-rxq-assign": "group", "pmd-rxq-isolate": "false",
                     "n-handler-threads": "1", "n-revalidator-threads": "1"}
         if self.args.no_huge:
-            del settings["dpdk-socket-mem"]
+            del settings["dpdk-socket-mem"], settings["dpdk-socket-limit"]
             settings["per-port-memory"] = "true"
         settings.update({k.replace("_", "-"): v
                          for k, v in other_config.items()})
@@ -129,7 +143,8 @@ class Switch:
                  "unix:%s/db.sock" % self.dir],
                 env=self.env, stdout=err, stderr=err)
         if code:
-            fail("%s did not start, see %s" % (self.program, log))
+            # The directory goes at exit.
+            fail("%s did not start:\n%s" % (self.program, errors_of(log)))
         self.pids.append(self.pid("vswitchd.pid"))
 
     def in_namespace(self):
@@ -283,6 +298,18 @@ class Switch:
             p["name"] == name and p["queue_of_bucket"]
             and all(q["core"] >= 0 for q in p["rxqs"])
             for p in show["ports"]))
+
+
+def errors_of(log):
+    """The last lines in a daemon's log that say what went wrong."""
+    try:
+        with open(log) as f:
+            lines = [line.rstrip() for line in f
+                     if any(level in line for level in
+                            ("|WARN|", "|ERR|", "|EMER|"))]
+    except OSError as e:
+        return str(e)
+    return "\n".join(lines[-5:]) or "%s names no error" % log
 
 
 def alive(pid):

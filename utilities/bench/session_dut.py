@@ -18,6 +18,7 @@ from bench.netns import Namespace, Space
 VIP = "192.0.2.80"
 PORT = 80
 VNI = 80
+PMD_MASK = 0x2
 # Why a packet may be dropped, as ext/sessions-show names it.
 DROPS = ("no_backend", "no_owner", "hops", "held", "unresolved", "bad")
 SELF = "172.31.0.1"
@@ -73,8 +74,9 @@ class Dut(Switch):
 
     def __init__(self, args, vswitchd, sessions, n_peers, watch=0,
                  **other_config):
-        super().__init__(args, vswitchd, mask=0x2, **other_config)
         self.n_peers = n_peers
+        self.peers = None
+        super().__init__(args, vswitchd, mask=PMD_MASK, **other_config)
         self.space = Space("h1", self.pids[-1])
         self.peers = Namespace("peers")
         netns.veth(self.space, "peers", self.peers, "eth0", 2000)
@@ -180,4 +182,5 @@ class Dut(Switch):
 
     def close(self):
         super().close()
-        self.peers.close()
+        if self.peers:
+            self.peers.close()
