@@ -29,7 +29,7 @@ tpam_config_init(struct tpam_config *config)
         .limit = 0.85,
         .target = 0.75,
         .slo_us = 2000,
-        .on = 0.74,
+        .on = 0.82,
         .off = 0.2,
         .hold = 40,
         .n_targets = 2,

@@ -150,11 +150,11 @@ def measure(args, mode):
 
 def run(args):
     lines = []
-    leave_to_pmd(PMD_MASK)
     for mode in MODES:
         if selected(args, mode=mode):
             say("first-packet: %s, %d migrations" % (mode, MIGRATIONS))
-            lines.append(measure(args, mode))
+            with leave_to_pmd(PMD_MASK):
+                lines.append(measure(args, mode))
             emit(lines[-1])
     if not lines:
         fail("first-packet: no such mode")

@@ -7,6 +7,7 @@ Several switches can exist at once; all but the one being measured are stopped
 daemons in between."""
 
 import atexit
+import contextlib
 import json
 import os
 import shutil
@@ -49,13 +50,18 @@ def selected(args, **keys):
     return all(str(v) in wanted[k] for k, v in keys.items() if k in wanted)
 
 
+@contextlib.contextmanager
 def leave_to_pmd(mask):
-    """Keeps this process, and what it starts, off the CPUs in 'mask', as
-    isolcpus does where PMD threads are run in earnest.  These go there by
-    themselves."""
-    rest = {c for c in os.sched_getaffinity(0) if not mask >> c & 1}
-    if rest:
-        os.sched_setaffinity(0, rest)
+    """Keeps this process, and what it starts meanwhile, off the CPUs in
+    'mask', as isolcpus does where PMD threads are run in earnest.  These go
+    there by themselves."""
+    before = os.sched_getaffinity(0)
+    rest = {c for c in before if not mask >> c & 1}
+    os.sched_setaffinity(0, rest or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 class Switch:

@@ -29,7 +29,7 @@ def wilson_low(share, n):
         return 0.0
     middle = share + z * z / (2 * n)
     width = z * ((share * (1 - share) + z * z / (4 * n)) / n) ** 0.5
-    return (middle - width) / (1 + z * z / n)
+    return max((middle - width) / (1 + z * z / n), 0.0)
 
 
 def judge(args, scenario, policy, first, last):
