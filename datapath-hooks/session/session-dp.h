@@ -34,8 +34,9 @@
  * end.
  *
  * ofproto knows nothing of these flows.  Its own are made narrow enough not to
- * cover packets for a service in the bridge; those that did before are
- * reported as long idle, so that revalidators delete them.
+ * cover packets for a service in the bridge, nor, from the local port, packets
+ * with a target; those that did before are reported as long idle, so that
+ * revalidators delete them.
  *
  * A packet from a tunnel is taken if the sender is another member of the
  * service, and counts as passed on by it, whatever the VNI is, so that packets

@@ -291,7 +291,8 @@ entry_obtain(const struct entry_key *key, const struct flow *flow,
 }
 
 /* Makes 'wc' of a flow that is ofproto's, from bridges 'joined', narrow enough
- * not to cover packets for a service there. */
+ * not to cover packets for a service there, nor, at a local port, any that are
+ * on their way to a target. */
 static void
 narrow(const struct sess_plan *plan, const struct session_topo *topo,
        const struct flow *flow, unsigned int joined,
@@ -311,6 +312,9 @@ narrow(const struct sess_plan *plan, const struct session_topo *topo,
         if (!t || t->joined != joined
             || IN6_IS_ADDR_V4MAPPED(&s->addr) != ip4) {
             continue;
+        }
+        if (flow->in_port.odp_port == t->local) {
+            WC_MASK_FIELD(wc, skb_priority);
         }
         if (ipv6_addr_equals(&s->addr, &dst)) {
             is_address = true;

@@ -122,7 +122,12 @@ operate_one(struct dpif_op *op)
     ovs_mutex_unlock(&dpif_mutex);
 }
 
-/* Puts the flow of 'target' on all PMD threads. */
+/* Puts the flow of 'target' on all PMD threads.
+ *
+ * The datapath looks for a flow to modify with the whole key, not by its ufid,
+ * and may find a wide one of the local port that is ofproto's, made before
+ * there was a service.  Each of ofproto's tells fragments from other packets
+ * and a later fragment is what next to none is for, so the key is one. */
 void
 session_flow_put_target(uint16_t target, const struct session_actions *a)
 {
@@ -137,6 +142,7 @@ session_flow_put_target(uint16_t target, const struct session_actions *a)
     ovs_u128 ufid;
 
     session_target_match(target, a, &flow, &wc);
+    flow.nw_frag = FLOW_NW_FRAG_MASK;
     session_target_ufid(target, a->dl_type, &ufid);
     ofpbuf_use_stub(&key, key_stub, sizeof key_stub);
     ofpbuf_use_stub(&mask, mask_stub, sizeof mask_stub);
@@ -234,7 +240,23 @@ covers(const struct flow *flow, const struct flow *mask,
     return true;
 }
 
-/* Whether dumped flow 'f' overlaps with what an entry matches. */
+/* Whether a flow of 'flow' and 'mask' covers packets to 's' that are on their
+ * way to a target, from local port 'local'. */
+static bool
+covers_targets(const struct flow *flow, const struct flow *mask,
+               const struct sess_plan_service *s, odp_port_t local)
+{
+    ovs_be16 dl_type = (IN6_IS_ADDR_V4MAPPED(&s->addr) ? htons(ETH_TYPE_IP)
+                        : htons(ETH_TYPE_IPV6));
+
+    return (flow->in_port.odp_port == local
+            && !((flow->dl_type ^ dl_type) & mask->dl_type)
+            && !((flow->skb_priority ^ SESSION_STEERED) & mask->skb_priority
+                 & SESSION_KIND_MASK));
+}
+
+/* Whether dumped flow 'f' overlaps with what an entry matches, or the flow of
+ * a target. */
 static bool
 is_overlapping(struct dpif *dpif, const struct dpif_flow *f)
 {
@@ -261,8 +283,11 @@ is_overlapping(struct dpif *dpif, const struct dpif_flow *f)
         for (size_t i = 0; i < topo->n_services && !overlaps; i++) {
             const struct sess_plan_service *s = sess_plan_service(plan, i);
 
-            overlaps = (s && covers(&flow, &wc.masks, s, &packet)
-                        && session_flow_is_steered(plan, topo, &packet));
+            overlaps = (s && (covers_targets(&flow, &wc.masks, s,
+                                             topo->services[i].local)
+                              || (covers(&flow, &wc.masks, s, &packet)
+                                  && session_flow_is_steered(plan, topo,
+                                                             &packet))));
         }
     }
     ofpbuf_uninit(&buf);
