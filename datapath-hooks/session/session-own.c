@@ -51,7 +51,8 @@ static struct hmap told = HMAP_INITIALIZER(&told);
 static struct totals *totals;           /* [SESS_MAX_BACKENDS] or null. */
 static size_t scan_pos;
 static unsigned int scan_round;
-static bool hurry;                      /* This round and the next. */
+static int hurry;                       /* Rounds: of one plan, and what is
+                                         * left of the one that it came in. */
 static struct session_own_counts counts;
 
 static struct told *
@@ -215,7 +216,7 @@ end_round(void)
     }
     scan_pos = 0;
     scan_round++;
-    hurry = false;
+    hurry -= hurry > 0;
 }
 
 static void
@@ -267,12 +268,13 @@ session_own_run(long long int now)
     }
 }
 
-/* Owners of record may be others now. */
+/* Owners of record may be others now.  The scan goes on where it is and comes
+ * to every session in the next round at the latest: if it began again with
+ * each plan, many plans would keep it from the end of the table. */
 void
 session_own_plan_changed(void)
 {
-    hurry = true;
-    scan_pos = 0;
+    hurry = 2;
 }
 
 void
