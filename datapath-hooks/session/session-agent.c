@@ -45,6 +45,10 @@ static bool config_changed;
 static struct sess_fleet db_fleet;      /* The last from the database. */
 static char *db_host_name;
 
+/* Those of the last plan, sorted. */
+static struct sess_hint *last_hints;
+static size_t n_last_hints;
+
 /* What the database is told. */
 static struct {
     struct db_host_session row;
@@ -129,13 +133,13 @@ is_ready(long long int now)
 
 /* The plan. */
 
+/* Makes a plan with 'hints', which it takes over. */
 static void
-make_plan(long long int now)
+make_plan(struct sess_hint *hints, size_t n_hints, long long int now)
 {
     size_t n = hmap_count(&session_ag.places);
     struct sess_location *locations = xcalloc(MAX(n, 1), sizeof *locations);
     const struct sess_plan *last = session_dp_plan();
-    struct sess_hint *hints;
     struct session_place *p;
     struct sess_plan *plan;
 
@@ -155,12 +159,12 @@ make_plan(long long int now)
         .self = session_ag.self,
         .locations = locations,
         .n_locations = n,
-        .n_hints = session_hints_heard(&hints, now),
+        .hints = hints,
+        .n_hints = n_hints,
         .numbers = session_ag.numbers,
         .last = last,
         .now = now,
     };
-    args.hints = hints;
     plan = sess_plan_create(&args);
     session_cache_plan_changed(last, plan);
     session_dp_set_plan(plan);
@@ -169,10 +173,13 @@ make_plan(long long int now)
     session_ag.hints_changed = session_ag.plan_due = false;
     session_own_plan_changed();
     free(locations);
-    free(hints);
+    free(last_hints);
+    last_hints = hints;
+    n_last_hints = n_hints;
 }
 
-/* Makes a plan if something has changed.  The first change of several finds its
+/* Makes a plan if something has changed, but not for a hint that is repeated.
+ *  The first change of several finds its
  * way at once, the others together a moment after: many backends move at a
  * time, and each plan has a cost, here and in the main thread. */
 static void
@@ -181,8 +188,16 @@ plan_run(long long int now)
     if ((session_ag.plan_due || session_ag.hints_changed)
         && now >= session_ag.plan_at) {
         long long int start = time_msec();
+        struct sess_hint *hints;
+        size_t n = session_hints_heard(&hints, now);
 
-        make_plan(now);
+        if (!session_ag.plan_due && n == n_last_hints
+            && (!n || !memcmp(hints, last_hints, n * sizeof *hints))) {
+            session_ag.hints_changed = false;
+            free(hints);
+            return;
+        }
+        make_plan(hints, n, now);
         session_ag.plan_at = time_msec() + MAX(time_msec() - start, PLAN_MS);
     }
 }
@@ -509,6 +524,7 @@ session_agent_exit(void)
     sess_fleet_uninit(&db_fleet);
     free(session_ag.host);
     free(db_host_name);
+    free(last_hints);
     free(rows.encap);
     free(rows.gossip);
     free(rows.hints);

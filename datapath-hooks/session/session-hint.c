@@ -461,8 +461,17 @@ hear(const struct gossip_record *r, long long left OVS_UNUSED, void *heard)
     }
 }
 
-/* Stores what all hosts say, this one included, to '*hints', to be freed by
- * the caller. */
+static int
+compare_heard(const void *a_, const void *b_)
+{
+    const struct sess_hint *a = a_, *b = b_;
+
+    return (a->backend != b->backend ? (a->backend < b->backend ? -1 : 1)
+            : a->host != b->host ? (a->host < b->host ? -1 : 1) : 0);
+}
+
+/* Stores what all hosts say, this one included, to '*hints', sorted, to be
+ * freed by the caller. */
 size_t
 session_hints_heard(struct sess_hint **hints, long long int now)
 {
@@ -478,6 +487,9 @@ session_hints_heard(struct sess_hint **hints, long long int now)
                 add_heard(&heard, h->backend, h->targets[j]);
             }
         }
+    }
+    if (heard.n) {
+        qsort(heard.hints, heard.n, sizeof *heard.hints, compare_heard);
     }
     *hints = heard.hints;
     return heard.n;
