@@ -207,6 +207,20 @@ test_memory(void)
     CHECK(fabs(session_memory_parse("MemTotal:    1000 kB\n"
                                     "MemFree:      100 kB\n"
                                     "MemAvailable: 250 kB\n") - 0.75) < 1e-9);
+    /* Huge pages do not count. */
+    CHECK(fabs(session_memory_parse("MemTotal:        1000 kB\n"
+                                    "MemAvailable:     250 kB\n"
+                                    "HugePages_Total:    1\n"
+                                    "Hugepagesize:     100 kB\n"
+                                    "Hugetlb:          500 kB\n")
+               - 0.5) < 1e-9);
+    CHECK(fabs(session_memory_parse("MemTotal:        1000 kB\n"
+                                    "MemAvailable:     250 kB\n"
+                                    "HugePages_Total:    5\n"
+                                    "Hugepagesize:     100 kB\n")
+               - 0.5) < 1e-9);
+    CHECK(isnan(session_memory_parse("MemTotal: 1000\nMemAvailable: 250\n"
+                                     "Hugetlb: 1000\n")));
     CHECK(isnan(session_memory_parse("MemTotal: 1000 kB\n")));
     CHECK(isnan(session_memory_parse("MemTotal: 0\nMemAvailable: 0\n")));
     CHECK(isnan(session_memory_parse("MemTotal: 1\nMemAvailable: 2\n")));

@@ -98,15 +98,29 @@ find_field(const char *text, const char *name, uint64_t *value)
     return false;
 }
 
+/* Memory set apart as huge pages, kB.  Older kernels say only how many there
+ * are of the default size. */
+static uint64_t
+huge_pages(const char *meminfo)
+{
+    uint64_t kb, n;
+
+    return (find_field(meminfo, "Hugetlb:", &kb) ? kb
+            : (find_field(meminfo, "HugePages_Total:", &n)
+               && find_field(meminfo, "Hugepagesize:", &kb)) ? n * kb : 0);
+}
+
+/* Huge pages are neither used nor to be had: DPDK takes them all at once,
+ * whatever it has to do. */
 double
 session_memory_parse(const char *meminfo)
 {
-    uint64_t total, available;
+    uint64_t total, available, huge = huge_pages(meminfo);
 
     return (find_field(meminfo, "MemTotal:", &total)
             && find_field(meminfo, "MemAvailable:", &available)
-            && total && available <= total
-            ? 1 - available / (double) total : NAN);
+            && total > huge && available <= total - huge
+            ? 1 - available / (double) (total - huge) : NAN);
 }
 
 /* Returns the contents of 'path', to be freed by the caller, empty if it

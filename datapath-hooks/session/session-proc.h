@@ -22,7 +22,8 @@ void session_cpu_times_read(struct session_cpu_times *);
  * such CPU. */
 double session_cpu_times_busy(const struct session_cpu_times *, int cpu);
 
-/* The share of memory that is in use, 0...1; NaN if that is not said. */
+/* The share of memory that is in use, huge pages apart, 0...1; NaN if that is
+ * not said. */
 double session_memory_used(void);
 
 /* Likewise, of texts as those of /proc/stat and /proc/meminfo. */
