@@ -39,8 +39,8 @@ enum {
     MAX_ENTRIES = 8192,
     MANY_ENTRIES = MAX_ENTRIES / 8 * 7, /* The oldest go... */
     N_OLDEST = MAX_ENTRIES / 4, /* ...so many. */
-    PURGE_MS = 300              /* A PMD thread may still install a flow that
-                                 * it made before a change. */
+    PURGE_MS = 300              /* A dead one is kept at least so long, until
+                                 * threads know that the port has gone. */
 };
 
 /* Everything that an entry's flow matches but the address, which the service
@@ -63,7 +63,9 @@ struct entry {
     struct entry_key key;
     struct flow flow;           /* Of the packet that missed. */
     ovs_u128 ufid;
-    long long int dead_until;   /* Delete the flow until then, ms; 0: alive. */
+    long long int dead_until;   /* Keep it until then, ms; 0: alive. */
+    uint64_t mark;              /* If dead, keep it until after this, too: a
+                                 * thread may still install the flow. */
     bool barred;                /* Dead, and no other of that key until it is
                                  * gone: its port goes. */
 };
@@ -459,11 +461,14 @@ session_translate(const struct dp_packet *packet, const struct flow *flow,
                               actions, wc, put_actions, &t));
 }
 
+/* Ends 'e'.  '*mark' is 0 with the first of several. */
 static void
-entry_kill(struct entry *e, long long int now)
+entry_kill(struct entry *e, uint64_t *mark, long long int now)
     OVS_REQUIRES(session_dp_mutex)
 {
     if (!e->dead_until) {
+        *mark = *mark ? *mark : session_grace_begin();
+        e->mark = *mark;
         e->dead_until = now + PURGE_MS;
         ovs_list_remove(&e->by_age);
         n_live--;
@@ -488,6 +493,7 @@ void
 session_entries_check(const struct sess_plan *plan,
                       const struct session_topo *topo, long long int now)
 {
+    uint64_t mark = 0;
     struct entry *e;
 
     HMAP_FOR_EACH (e, node, &entries) {
@@ -503,7 +509,7 @@ session_entries_check(const struct sess_plan *plan,
                 continue;
             }
         }
-        entry_kill(e, now);
+        entry_kill(e, &mark, now);
     }
 }
 
@@ -511,21 +517,23 @@ session_entries_check(const struct sess_plan *plan,
 void
 session_entries_kill_port(odp_port_t port, long long int now)
 {
+    uint64_t mark = 0;
     struct entry *e;
 
     HMAP_FOR_EACH (e, node, &entries) {
         if (e->key.in_port == port || e->key.local == port) {
-            entry_kill(e, now);
+            entry_kill(e, &mark, now);
             e->barred = true;
         }
     }
 }
 
-/* Upkeep.  Returns when to come back, ms. */
+/* Upkeep.  Returns when to come back, ms, if not with a grace period. */
 long long int
 session_entries_run(long long int now)
 {
     long long int next = LLONG_MAX;
+    uint64_t mark = 0;
     struct entry *e;
 
     if (n_live >= MANY_ENTRIES) {
@@ -533,16 +541,18 @@ session_entries_run(long long int now)
         COVERAGE_INC(session_entry_aged);
         for (size_t i = 0; i < N_OLDEST; i++) {
             entry_kill(CONTAINER_OF(ovs_list_front(&live), struct entry,
-                                    by_age), now);
+                                    by_age), &mark, now);
         }
     }
     HMAP_FOR_EACH_SAFE (e, node, &entries) {
-        if (e->dead_until && now >= e->dead_until) {
+        if (!e->dead_until) {
+            continue;
+        } else if (now < e->dead_until) {
+            next = MIN(next, e->dead_until);
+        } else if (session_grace_is_over(e->mark)) {
             session_flow_del(&e->ufid);
             hmap_remove(&entries, &e->node);
             free(e);
-        } else if (e->dead_until) {
-            next = MIN(next, e->dead_until);
         }
     }
     return next;
