@@ -178,6 +178,30 @@ test_close(void)
     sess_packet(t, id, &p, 10000);
     CHECK_EQ(sess_expire(t, 12000, SIZE_MAX, count_gone, gone), 1);
     CHECK_EQ(gone[SESS_CLOSED], 2);
+
+    /* ...unless the backend goes on. */
+    id = sess_establish(t, &key, 1, 10000);
+    p = (struct sess_packet) { .tcp_flags = TCP_RST };
+    sess_packet(t, id, &p, 10000);
+    p.tcp_flags = TCP_ACK;
+    sess_packet(t, id, &p, 10000);
+    CHECK(sess_is_closed(t, id));
+    p.dir = 1;
+    p.tcp_flags = TCP_SYN | TCP_ACK;
+    sess_packet(t, id, &p, 10000);
+    p.tcp_flags = TCP_RST | TCP_ACK;
+    sess_packet(t, id, &p, 10000);
+    CHECK(sess_is_closed(t, id));
+    p.tcp_flags = TCP_ACK;
+    sess_packet(t, id, &p, 10000);
+    CHECK(sess_get(t, id, &info));
+    CHECK_EQ(info.state, SESS_OPEN);
+    CHECK_EQ(sess_expire(t, 12000, SIZE_MAX, count_gone, gone), 0);
+    p.dir = 0;
+    p.tcp_flags = TCP_RST;
+    sess_packet(t, id, &p, 12000);
+    CHECK_EQ(sess_expire(t, 14000, SIZE_MAX, count_gone, gone), 1);
+    CHECK_EQ(gone[SESS_CLOSED], 3);
     id = sess_establish(t, &key, 1, 10000);
     CHECK_EQ(sess_expire(t, 39999, SIZE_MAX, count_gone, gone), 0);
     CHECK_EQ(sess_expire(t, 40000, SIZE_MAX, count_gone, gone), 1);

@@ -27,7 +27,7 @@ struct sess_entry {
     uint64_t key[SESS_KEY_WORDS];
     uint64_t backend;
     uint32_t created;           /* ms. */
-    uint32_t flags;             /* Any PMD thread adds. */
+    uint32_t flags;             /* Any PMD thread changes. */
     uint32_t last;              /* ms; any PMD thread. */
     uint32_t pad;
 
@@ -388,15 +388,21 @@ sess_packet(struct sess_table *t, sess_id id, const struct sess_packet *p,
 {
     struct sess_entry *e = get_entry(t, id);
     unsigned int d = p->dir & 1;
-    uint32_t flags = SESS_HEARD0 << d;
+    uint32_t flags = SESS_HEARD0 << d, old = ext_load32(&e->flags);
 
     if (p->tcp_flags) {
         flags |= (p->tcp_flags & TCP_FIN ? SESS_FIN0 << d : 0)
                  | (p->tcp_flags & TCP_RST ? SESS_RST : 0);
         measure_rtt(e, p);
     }
-    if (flags & ~ext_load32(&e->flags)) {
+    if (flags & ~old) {
         __atomic_fetch_or(&e->flags, flags, __ATOMIC_RELAXED);
+    }
+    if (OVS_UNLIKELY(old & SESS_RST) && d && p->tcp_flags
+        && !(p->tcp_flags & (TCP_RST | TCP_SYN))) {
+        /* The backend has not believed it, as with one out of the window.  If
+         * the client has really gone, it answers with another one. */
+        __atomic_fetch_and(&e->flags, ~SESS_RST, __ATOMIC_RELAXED);
     }
     if (ext_load32(&e->last) != now) {
         ext_store32(&e->last, now);

@@ -12,9 +12,9 @@
  * what is closed or idle.
  *
  * A session is 'open' from the first packet that a local backend takes, and
- * 'closed' by RST or by FIN both ways; closed ones linger, so that last
- * acknowledgments still find them.  Direction 0 is from the client, 1 from the
- * backend.
+ * 'closed' by RST, unless the backend goes on, or by FIN both ways; closed
+ * ones linger, so that last acknowledgments still find them.  Direction 0 is
+ * from the client, 1 from the backend.
  *
  * Sets of SESS_WAYS; a key has two sets to be in and is put where there is
  * more room (Azar et al., "Balanced allocations", 1999), so that nothing is
