@@ -111,11 +111,27 @@ sample_self(const struct session_load *load)
     }
 }
 
+/* tpam is not to reckon with host 'number' any more. */
+static void
+forget_host(uint32_t number)
+{
+    if (hosts[number].known) {
+        hosts[number].known = false;
+        tpam_host_remove(tpam, number);
+    }
+}
+
 static void
 sample_others(void)
 {
     struct gossip *gossip = session_gossip();
 
+    for (size_t i = 0; i < n_hosts; i++) {
+        if (hosts[i].id != session_ag.self
+            && !sess_fleet_host(&session_ag.fleet, hosts[i].id)) {
+            forget_host(i);
+        }
+    }
     for (size_t i = 0; i < session_ag.fleet.n_hosts; i++) {
         const struct sess_host *h = &session_ag.fleet.hosts[i];
         struct gossip_load_value v;
@@ -142,9 +158,8 @@ sample_others(void)
                 .latency_us = NAN,
                 .draining = h->drain,
             });
-        } else if (hosts[number].known) {
-            hosts[number].known = false;
-            tpam_host_remove(tpam, number);
+        } else {
+            forget_host(number);
         }
     }
 }
