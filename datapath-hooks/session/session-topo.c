@@ -199,9 +199,12 @@ session_topo_signature(const struct sess_plan *plan,
     hash = hash_bytes(plan->peers, plan->n_peers * sizeof *plan->peers, hash);
     nodes = simap_sort(&topo->joined);
     for (size_t i = 0; i < simap_count(&topo->joined); i++) {
-        bool same = i && nodes[i]->data == nodes[i - 1]->data;
+        size_t first = 0;
 
-        hash = hash_string(nodes[i]->name, hash_2words(same, hash));
+        while (nodes[first]->data != nodes[i]->data) {
+            first++;
+        }
+        hash = hash_string(nodes[i]->name, hash_2words(first, hash));
     }
     free(nodes);
     return hash ? hash : 1;
