@@ -565,11 +565,12 @@ session_cache_flush(const char *filter, size_t *n, size_t *kept)
         *n = phc_flush(session_ag.phc, &f);
         ovs_mutex_unlock(&session_phc_mutex);
         if (l2) {
+            const struct sess_plan *plan = session_ag.plan;
             struct phc_filter marks = f;
             const struct sess_plan_service *s
-                = sess_plan_service(session_ag.plan, f.service);
+                = plan ? sess_plan_service(plan, f.service) : NULL;
             const struct sess_plan_backend *b
-                = sess_plan_backend(session_ag.plan, f.owner);
+                = plan ? sess_plan_backend(plan, f.owner) : NULL;
 
             marks.service = s ? service_mark(s->id) : 0;
             marks.owner = b ? backend_mark(b->id) : 0;
