@@ -7,8 +7,8 @@ EXT_WRAPPED = \
 	netdev_n_rxq netdev_rxq_enabled dpif_register_upcall_cb \
 	dpif_set_config dpif_port_set_config dpif_close dpif_operate \
 	dpif_flow_dump_next dpif_flow_get dpif_port_add dpif_port_del \
-	netdev_has_tunnel_push_pop netdev_pop_header ovsdb_idl_omit \
-	pmd_perf_stats_init seq_destroy bridge_init \
+	netdev_has_tunnel_push_pop netdev_pop_header netdev_push_header \
+	ovsdb_idl_omit pmd_perf_stats_init seq_destroy bridge_init \
 	bridge_run bridge_wait bridge_exit ovs_print_version
 
 noinst_LIBRARIES += datapath-hooks/libexthooks.a

@@ -6,6 +6,7 @@
 
 #include "datapath-hooks/ext-hooks.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "bridge.h"
@@ -46,6 +47,8 @@ EXT_WRAP(void, dpif_register_upcall_cb, struct dpif *, upcall_callback *,
          void *)
 EXT_WRAP(bool, netdev_has_tunnel_push_pop, const struct netdev *)
 EXT_WRAP(void, netdev_pop_header, struct netdev *, struct dp_packet_batch *)
+EXT_WRAP(int, netdev_push_header, const struct netdev *,
+         struct dp_packet_batch *, const struct ovs_action_push_tnl *)
 EXT_WRAP(void, dpif_operate, struct dpif *, struct dpif_op **, size_t,
          enum dpif_offload_type)
 EXT_WRAP(int, dpif_flow_dump_next, struct dpif_flow_dump_thread *,
@@ -146,9 +149,10 @@ ext_upcall_cb(const struct dp_packet *packet, const struct flow *flow,
     return error;
 }
 
-/* A PMD thread carries out "tnl_pop" to the ports for which this is true.
- * Only dpif-netdev asks.  True for all, so that the hook 'pop' can be set while
- * threads run; without it __wrap_netdev_pop_header() does as stock would. */
+/* A PMD thread carries out "tnl_pop" and "tnl_push" to the ports for which
+ * this is true.  Only dpif-netdev asks.  True for all, so that the hook 'pop'
+ * can be set while threads run; without it __wrap_netdev_pop_header() does as
+ * stock would, and __wrap_netdev_push_header() always does. */
 bool
 __wrap_netdev_has_tunnel_push_pop(const struct netdev *netdev OVS_UNUSED)
 {
@@ -179,6 +183,20 @@ ext_real_pop_header(struct netdev *netdev, struct dp_packet_batch *batch)
         dp_packet_delete_batch(batch, true);
         dp_packet_batch_init(batch);
     }
+}
+
+/* Pushes the header of a tunnel.  A port that is none, which a flow may name
+ * because the number was a tunnel's before, has no function for that; its
+ * packets are for the caller to drop, as without us. */
+int
+__wrap_netdev_push_header(const struct netdev *netdev,
+                          struct dp_packet_batch *batch,
+                          const struct ovs_action_push_tnl *data)
+{
+    if (OVS_UNLIKELY(!__real_netdev_has_tunnel_push_pop(netdev))) {
+        return EINVAL;
+    }
+    return __real_netdev_push_header(netdev, batch, data);
 }
 
 /* END PMD-THREAD CODE */
