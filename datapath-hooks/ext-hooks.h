@@ -100,8 +100,12 @@ typedef void ext_port_del_func(struct dpif *, odp_port_t);
 /* Rx queues come and go.  Main thread, while no PMD thread polls 'rx'. */
 typedef int ext_rxq_open_func(struct netdev *, struct netdev_rxq **, int id);
 typedef bool ext_rxq_close_func(struct netdev_rxq *);   /* True: was ours. */
-typedef int ext_n_rxq_func(const struct netdev *);
 typedef bool ext_rxq_owned_func(const struct netdev_rxq *);
+
+/* Replaces netdev_n_rxq().  dpif-netdev asks in the main thread, before it
+ * opens queues; offload threads and netdev-afxdp ask too, for what the device
+ * has. */
+typedef int ext_n_rxq_func(const struct netdev *);
 
 /* Configuration of a datapath, of one of its ports.  Main thread. */
 typedef void ext_dpif_config_func(struct dpif *, const struct smap *);

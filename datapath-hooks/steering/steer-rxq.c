@@ -47,6 +47,9 @@ static struct sset always_handed_off = SSET_INITIALIZER(&always_handed_off);
 
 static pthread_key_t pmd_key;
 
+/* True in the main thread. */
+static __thread bool in_main_thread;
+
 /* PMD threads. */
 
 static void
@@ -61,6 +64,7 @@ void
 steer_ports_init(void)
 {
     xpthread_key_create(&pmd_key, steer_pmd_exit);
+    in_main_thread = true;
 }
 
 unsigned int
@@ -212,13 +216,16 @@ steer_ports_have_virtual(void)
     return have;
 }
 
-/* Returns true if a port of 'netdev' gets its buckets moved by handoff. */
+/* Returns true if a port of 'netdev' gets its buckets moved by handoff.
+ * netdev-afxdp sets up as many queues as netdev_n_rxq() says, so that cannot
+ * be told another number. */
 static bool
 steer_netdev_hands_off(const struct netdev *netdev)
 {
     bool out;
 
     if (!n_virtual || !netdev_is_pmd(netdev)
+        || !strcmp(netdev_get_type(netdev), "afxdp")
         || ext_real_n_rxq(netdev) + n_virtual > STEER_MAX_QUEUES
         || (ext_real_n_rxq(netdev) > 1
             && steer_dev_has_reta(netdev, NULL, NULL))) {
@@ -277,12 +284,16 @@ steer_port_configure(const char *name, odp_port_t port_no, const char *value)
     ovs_mutex_unlock(&steer_mutex);
 }
 
+/* Queues of 'netdev', with virtual ones for dpif-netdev, which asks in the
+ * main thread.  Offload threads ask on behalf of the device (for the queues of
+ * a MARK+RSS rule), and that has none but its own. */
 int
 steer_n_rxq(const struct netdev *netdev)
 {
     int n = ext_real_n_rxq(netdev);
 
-    return n + (n && steer_netdev_hands_off(netdev) ? n_virtual : 0);
+    return n + (in_main_thread && n && steer_netdev_hands_off(netdev)
+                ? n_virtual : 0);
 }
 
 static struct steer_port *
