@@ -169,13 +169,18 @@ offload_flow_installed(struct offload_flow *flow, bool *partial)
 
 /* Rules. */
 
+/* An insert has come to 'result' and taken 'us'.  That a table is full is no
+ * failure of it: the planner finds out so how much it holds. */
 static void
-note_insert(struct offload_port *port, int error, long long int us)
+note_insert(struct offload_port *port, enum offload_result result,
+            long long int us)
 {
     uint32_t old;
 
-    if (error) {
-        COUNT(&port->n_failed, UINT64_C(1));
+    if (result != OFFLOAD_DONE) {
+        if (result == OFFLOAD_FAILED) {
+            COUNT(&port->n_failed, UINT64_C(1));
+        }
         return;
     }
     COUNT(&port->n_inserted, UINT64_C(1));
@@ -224,14 +229,23 @@ flow_target(const struct offload_flow *flow)
                                 steer_moves_reta(netdev));
 }
 
+/* What original_put(), which returned 'error', has come to. */
+static enum offload_result
+put_result(int error, const struct offload_rte_put *put)
+{
+    return (!error ? OFFLOAD_DONE
+            : put->error == ENOSPC ? OFFLOAD_NO_SPACE
+            : OFFLOAD_FAILED);
+}
+
 /* Inserts the rule of 'flow', which is not in the table. */
 enum offload_result
 offload_flow_install(struct offload_flow *flow)
 {
     struct offload_port *port = flow->port;
+    enum offload_result result;
     struct offload_rte_put put;
     long long int start;
-    int error;
 
     if (offload_flow_is_stuck(flow)) {
         return OFFLOAD_FAILED;
@@ -240,12 +254,12 @@ offload_flow_install(struct offload_flow *flow)
     atomic_store_relaxed(&port->busy_since, time_msec());
     offload_rte_begin(&put, offload_mode() == OFFLOAD_ON,
                       flow_target(flow));
-    error = original_put(flow);
+    result = put_result(original_put(flow), &put);
     offload_rte_end();
     atomic_store_relaxed(&port->busy_since, 0);
-    note_insert(port, error, time_usec() - start);
-    if (error) {
-        return put.error == ENOSPC ? OFFLOAD_NO_SPACE : OFFLOAD_FAILED;
+    note_insert(port, result, time_usec() - start);
+    if (result != OFFLOAD_DONE) {
+        return result;
     }
 
     ovs_mutex_lock(&flow->device);
