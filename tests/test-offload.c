@@ -268,6 +268,49 @@ test_retry(void)
     offload_plan_destroy(plan);
 }
 
+/* Candidates that are refused by their owner wait, each for itself: others of
+ * the port are served, and the port has not failed. */
+static void
+test_refused(void)
+{
+    enum { N = 100, N_REFUSED = 60 };
+    struct offload_config config = OFFLOAD_CONFIG_DEFAULT;
+    struct offload_plan *plan = offload_plan_create(&config, 0);
+    int port = offload_plan_add_port(plan);
+    unsigned int tries[N] = { 0 };
+    struct offload_port_stats stats;
+    uint32_t ids[N];
+
+    for (uintptr_t i = 0; i < N; i++) {
+        ids[i] = offload_plan_add(plan, port, 0, (void *) i, 0);
+    }
+    for (long long int now = 100; now < 20000; now += 100) {
+        struct offload_update u;
+
+        for (int i = 0; i < N; i++) {
+            /* The refused have most packets, so are tried first. */
+            offload_plan_count(plan, ids[i], now * (N - i), now);
+        }
+        offload_plan_tick(plan, now);
+        while (offload_plan_next(plan, now, &u)) {
+            uintptr_t i = (uintptr_t) u.aux;
+
+            CHECK(u.insert);
+            tries[i]++;
+            offload_plan_result(plan, u.id, (i < N_REFUSED ? OFFLOAD_REFUSED
+                                             : OFFLOAD_DONE), now);
+        }
+        offload_plan_port_stats(plan, port, &stats);
+        CHECK_EQ(stats.failed, 0);
+        CHECK_EQ(stats.paused_until, 0);
+        CHECK(now < 500 || stats.used == N - N_REFUSED);
+    }
+    for (int i = 0; i < N; i++) {
+        CHECK(i < N_REFUSED ? tries[i] > 2 && tries[i] < 7 : tries[i] == 1);
+    }
+    offload_plan_destroy(plan);
+}
+
 /* A rule that only marks packets gives way to one that saves all. */
 static void
 test_saving(void)
@@ -412,6 +455,7 @@ static const struct test tests[] = {
     { "no-room", test_no_room },
     { "outage", test_outage },
     { "retry", test_retry },
+    { "refused", test_refused },
     { "saving", test_saving },
     { "prefer", test_prefer },
     { "ports", test_ports },

@@ -192,6 +192,9 @@ create_partial(struct netdev *netdev, const struct rte_flow_attr *attr,
         current->target = target;
     }
     if (target == OFFLOAD_TO_NOBODY) {
+        if (current) {
+            current->refused = true;
+        }
         rte_errno = EBUSY;
         error->type = RTE_FLOW_ERROR_TYPE_ACTION;
         error->message = "its packets belong to several queues";
@@ -234,6 +237,7 @@ offload_rte_create(struct netdev *netdev, const struct rte_flow_attr *attr,
     rte_errno = 0;
     if (current) {
         current->partial = false;
+        current->refused = false;
     }
     flow = create(netdev, attr, items, actions, error);
     if (!flow && current && current->error != ENOSPC) {

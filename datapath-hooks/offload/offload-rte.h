@@ -49,6 +49,7 @@ struct offload_rte_put {
     bool count;                 /* Use a counter of our own. */
     int wanted;                 /* Target of a rule that only marks. */
     int error;                  /* 0 or a positive errno. */
+    bool refused;               /* By us: the device was not asked. */
     bool partial;               /* It marks packets, no more. */
     int target;                 /* Of such a rule. */
     struct offload_counter *counter;    /* Or null. */

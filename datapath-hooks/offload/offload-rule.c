@@ -170,7 +170,8 @@ offload_flow_installed(struct offload_flow *flow, bool *partial)
 /* Rules. */
 
 /* An insert has come to 'result' and taken 'us'.  That a table is full is no
- * failure of it: the planner finds out so how much it holds. */
+ * failure of it: the planner finds out so how much it holds.  Nor is it one
+ * that we do not want the rule. */
 static void
 note_insert(struct offload_port *port, enum offload_result result,
             long long int us)
@@ -235,6 +236,7 @@ put_result(int error, const struct offload_rte_put *put)
 {
     return (!error ? OFFLOAD_DONE
             : put->error == ENOSPC ? OFFLOAD_NO_SPACE
+            : put->refused ? OFFLOAD_REFUSED
             : OFFLOAD_FAILED);
 }
 

@@ -41,7 +41,9 @@
  *              up to 5 minutes.  When a port fails several times in a row,
  *              it is the port that is left alone, 0.25 s up to 30 s, and one
  *              rule is tried after that; with the first that succeeds all
- *              candidates may come back.
+ *              candidates may come back.  A candidate that its owner refuses,
+ *              without asking the device, waits like one that fails, but says
+ *              nothing of the port.
  *
  * Properties and limits
  * ---------------------
@@ -76,6 +78,7 @@ enum offload_result {
     OFFLOAD_DONE,
     OFFLOAD_NO_SPACE,           /* The table is full. */
     OFFLOAD_FAILED,             /* Any other reason. */
+    OFFLOAD_REFUSED,            /* Not the device's doing. */
     OFFLOAD_GONE,               /* The candidate is about to be removed. */
 };
 

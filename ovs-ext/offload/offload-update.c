@@ -140,15 +140,22 @@ full(struct plan_port *port, long long int now)
 }
 
 static void
-failed(struct plan_port *port, struct plan_cand *c, long long int now)
+back_off(struct plan_cand *c, long long int now)
 {
     unsigned int shift = MIN(c->failures, 9);
 
-    port->failed++;
     c->failures += c->failures < 255;
     c->retry_at = now + MIN(RETRY_MIN << shift, RETRY_MAX);
+}
+
+static void
+failed(struct plan_port *port, struct plan_cand *c, long long int now)
+{
+    port->failed++;
+    back_off(c, now);
     if (++port->failures >= PLAN_OUTAGE) {
-        shift = MIN(port->failures - PLAN_OUTAGE, 8);
+        unsigned int shift = MIN(port->failures - PLAN_OUTAGE, 8);
+
         port->paused_until = now + MIN(PAUSE_MIN << shift, PAUSE_MAX);
     }
 }
@@ -177,6 +184,9 @@ offload_plan_result(struct offload_plan *plan, uint32_t id,
         break;
     case OFFLOAD_FAILED:
         failed(port, c, now);
+        break;
+    case OFFLOAD_REFUSED:
+        back_off(c, now);
         break;
     case OFFLOAD_GONE:
     default:
