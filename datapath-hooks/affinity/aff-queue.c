@@ -8,12 +8,16 @@
  * those of tunnels have no pattern that netdev-dpdk's NICs agree on, and are
  * refused.  NICs forget rules when their port is reconfigured, so rules are
  * taken back before, when the port's first queue is closed, and made again
- * once its queues are open. */
+ * once its queues are open.
+ *
+ * A NIC may refuse a rule for a reason that passes, such as a table that is
+ * full or firmware that is busy: it is asked again, ever more seldom. */
 
 #include <config.h>
 
 #include "datapath-hooks/affinity/aff-agent.h"
 
+#include <limits.h>
 #include <rte_flow.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,11 +31,17 @@
 #include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
 #include "packets.h"
+#include "timeval.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(aff_queue);
 
 enum { N_FAMILIES = 2 };
+
+enum {
+    RETRY_MIN = 1000,           /* ms */
+    RETRY_MAX = 60000
+};
 
 struct queue_rule {
     struct ovs_list node;       /* In 'queue_rules'. */
@@ -42,6 +52,8 @@ struct queue_rule {
     struct netdev *in;          /* That has them, a reference; or null. */
     bool wanted;
     bool tried;
+    long long int retry_at;     /* If 'tried' and refused, ms; or never. */
+    unsigned int n_refused;     /* In a row. */
     char reason[AFF_REASON_MAX];
 };
 
@@ -122,6 +134,16 @@ make_flow(struct queue_rule *rule, struct netdev *netdev, int family,
     return rule->flows[family] != NULL;
 }
 
+/* What has been tried failed in a way that may pass. */
+static void
+back_off(struct queue_rule *rule)
+{
+    long long int pause = RETRY_MIN << MIN(rule->n_refused, 6);
+
+    rule->n_refused++;
+    rule->retry_at = time_msec() + MIN(pause, RETRY_MAX);
+}
+
 static void
 make_rule(struct queue_rule *rule)
     OVS_REQUIRES(queue_mutex)
@@ -136,12 +158,14 @@ make_rule(struct queue_rule *rule)
     }
     netdev = netdev_from_name(rule->netdev);
     rule->tried = true;
+    rule->retry_at = LLONG_MAX;
     if (rule->key.net == AFF_NET_VNI || rule->key.class == TP_OTHER) {
         snprintf(rule->reason, sizeof rule->reason,
                  "NICs cannot tell that traffic from other");
     } else if (!netdev) {
         snprintf(rule->reason, sizeof rule->reason, "there is no port %s",
                  rule->netdev);
+        back_off(rule);
     } else if (strncmp(netdev_get_type(netdev), "dpdk", 4)) {
         snprintf(rule->reason, sizeof rule->reason, "%s is no DPDK port",
                  rule->netdev);
@@ -151,12 +175,14 @@ make_rule(struct queue_rule *rule)
     } else if (!make_flow(rule, netdev, 0, &error)) {
         snprintf(rule->reason, sizeof rule->reason, "%s refuses the rule: %s",
                  rule->netdev, error.message ? error.message : "no reason");
+        back_off(rule);
     } else {
         bool both = make_flow(rule, netdev, 1, &error);
 
         snprintf(rule->reason, sizeof rule->reason, "to queue %u of %s%s",
                  rule->queue, rule->netdev, both ? "" : ", IPv4 only");
         rule->in = netdev;
+        rule->n_refused = 0;
         return;
     }
     netdev_close(netdev);
@@ -180,6 +206,7 @@ unmake_rule(struct queue_rule *rule)
         rule->flows[i] = NULL;
     }
     rule->tried = false;
+    rule->n_refused = 0;
     netdev_close(rule->in);
     rule->in = NULL;
 }
@@ -224,7 +251,7 @@ aff_queue_want(const struct aff_host_key *key, const char *netdev,
         ovs_list_push_back(&queue_rules, &found->node);
     }
     found->wanted = true;
-    if (!found->tried) {
+    if (!found->tried || time_msec() >= found->retry_at) {
         make_rule(found);
     }
     ovs_strlcpy(reason, found->reason, AFF_REASON_MAX);
