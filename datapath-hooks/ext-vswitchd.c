@@ -67,7 +67,7 @@ ext_port_unconfig(struct dpif *dpif, odp_port_t port_no)
     /* Not by dpif_port_query_by_number(), which warns if it is gone. */
     if (!dpif->dpif_class->port_query_by_number(dpif, port_no, &port)) {
         monitor_port_configure(port.name, &none);
-        profile_port_configure(port.name, &none);
+        profile_port_configure(port.name, false);
         affinity_port_configure(port.name, port_no);
         dpif_port_destroy(&port);
     }
@@ -101,7 +101,7 @@ ext_port_config(struct dpif *dpif, odp_port_t port_no, const struct smap *cfg)
         && !dpif_port_query_by_number(dpif, port_no, &port)) {
         steer_port_config(port.name, port_no, cfg);
         monitor_port_configure(port.name, cfg);
-        profile_port_configure(port.name, cfg);
+        profile_port_configure(port.name, monitor_is_accelerator(port.name));
         affinity_port_configure(port.name, port_no);
         dpif_port_destroy(&port);
     }

@@ -150,12 +150,12 @@ accel_kind_is_valid(const char *s)
 void
 monitor_port_configure(const char *name, const struct smap *other_config)
 {
-    const char *kind = smap_get(other_config, "ext-accelerator");
+    const char *kind = smap_get_def(other_config, "ext-accelerator", "none");
     struct monitor_accel *accel;
 
     ovs_mutex_lock(&mutex);
     accel = shash_find_data(&accels, name);
-    if (!kind) {
+    if (!strcmp(kind, "none")) {
         if (accel) {
             VLOG_INFO("%s: no accelerator port any more", name);
             free(shash_find_and_delete(&accels, name));

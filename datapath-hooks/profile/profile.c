@@ -159,11 +159,9 @@ profile_configure(const struct smap *cfg)
 }
 
 void
-profile_port_configure(const char *name, const struct smap *cfg)
+profile_port_configure(const char *name, bool is_accelerator)
 {
-    const char *kind = smap_get_def(cfg, "ext-accelerator", "none");
-
-    profile_pmd_skip(name, strcmp(kind, "none") != 0);
+    profile_pmd_skip(name, is_accelerator);
 }
 
 void

@@ -32,9 +32,9 @@ void profile_init(void);
 /* Takes in other_config of the Open_vSwitch table: ext-profile*. */
 void profile_configure(const struct smap *other_config);
 
-/* Takes in other_config of the Interface named 'name': what comes back from an
- * accelerator has been profiled on its way there. */
-void profile_port_configure(const char *name, const struct smap *other_config);
+/* Says whether the Interface named 'name' is an accelerator, as the monitor
+ * judges: what comes back from one has been profiled on its way there. */
+void profile_port_configure(const char *name, bool is_accelerator);
 
 /* Another system needs profiles (the affinity agent does): the profiler runs
  * while the database or any system asks for it.  'who' is a string
