@@ -23,6 +23,8 @@
 #include "datapath-hooks/steering/steer.h"
 #include "dpif-provider.h"
 #include "netdev.h"
+#include "smap.h"
+#include "util.h"
 
 /* Returns true for datapaths of dpif-netdev. */
 static bool
@@ -57,20 +59,57 @@ ext_dpif_close(const struct dpif *dpif)
     session_dp_forget_dpif(dpif);
 }
 
-/* A port is about to go, and what was configured for it with it. */
+/* Names of ports that something may be configured for, by ext_port_key(). */
+static struct smap port_names = SMAP_INITIALIZER(&port_names);
+
+static char *
+ext_port_key(const struct dpif *dpif, odp_port_t port_no)
+{
+    return xasprintf("%s/%"PRIu32, dpif_name(dpif), odp_to_u32(port_no));
+}
+
+/* A port is about to go, or has gone, and what was configured for it with it.
+ * dpif-netdev drops a port that it cannot reconfigure, and does not know it
+ * any more when that is noticed, so it is not asked for the name. */
 static void
 ext_port_unconfig(struct dpif *dpif, odp_port_t port_no)
 {
     const struct smap none = SMAP_INITIALIZER(&none);
-    struct dpif_port port;
+    char *key = ext_port_key(dpif, port_no);
+    struct smap_node *node = smap_get_node(&port_names, key);
 
-    /* Not by dpif_port_query_by_number(), which warns if it is gone. */
-    if (!dpif->dpif_class->port_query_by_number(dpif, port_no, &port)) {
-        monitor_port_configure(port.name, &none);
-        profile_port_configure(port.name, false);
-        affinity_port_configure(port.name, port_no);
-        dpif_port_destroy(&port);
+    if (node) {
+        char *name;
+
+        smap_steal(&port_names, node, NULL, &name);
+        monitor_port_configure(name, &none);
+        profile_port_configure(name, false);
+        affinity_port_configure(name, port_no);
+        free(name);
     }
+    free(key);
+}
+
+/* Remembers that port 'port_no' is named 'name', and no other port is. */
+static void
+ext_port_note(struct dpif *dpif, odp_port_t port_no, const char *name)
+{
+    char *key = ext_port_key(dpif, port_no);
+    const char *known = smap_get(&port_names, key);
+    struct smap_node *node;
+
+    if (!known || strcmp(known, name)) {
+        if (known) {
+            ext_port_unconfig(dpif, port_no);
+        }
+        SMAP_FOR_EACH_SAFE (node, &port_names) {
+            if (!strcmp(node->value, name)) {
+                smap_remove_node(&port_names, node);
+            }
+        }
+        smap_add(&port_names, key, name);
+    }
+    free(key);
 }
 
 static void
@@ -99,6 +138,7 @@ ext_port_config(struct dpif *dpif, odp_port_t port_no, const struct smap *cfg)
 
     if (ext_is_userspace(dpif)
         && !dpif_port_query_by_number(dpif, port_no, &port)) {
+        ext_port_note(dpif, port_no, port.name);
         steer_port_config(port.name, port_no, cfg);
         monitor_port_configure(port.name, cfg);
         profile_port_configure(port.name, monitor_is_accelerator(port.name));

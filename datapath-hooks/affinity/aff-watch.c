@@ -188,7 +188,7 @@ aff_watch_correct(struct hrm_resource *resources, size_t n)
             r->state = HRM_UNAVAILABLE;
             r->since = w->watch.since;
             ovs_strlcpy(r->reason, w->watch.reason, sizeof r->reason);
-        } else if (w && r->state == HRM_UNAVAILABLE) {
+        } else if (w && !w->watch.gone_since && r->state == HRM_UNAVAILABLE) {
             /* It lives: probes and packets come back. */
             r->state = HRM_AVAILABLE;
             r->reason[0] = '\0';

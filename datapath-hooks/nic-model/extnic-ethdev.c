@@ -84,7 +84,11 @@ static int
 dev_start(struct rte_eth_dev *dev)
 {
     struct extnic_dev *nic = extnic_dev(dev);
+    int err = nic->link->shm->inject.start_fail;
 
+    if (err) {
+        return -err;
+    }
     if (nic->source) {
         extnic_source_start(nic->source);
     }

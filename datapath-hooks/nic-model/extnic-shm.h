@@ -93,6 +93,7 @@ struct extnic_shm_inject {
     uint32_t rx_hang;           /* Receive bursts do not return. */
     uint32_t echo_us;           /* Time that an echo takes; 0: its own. */
     uint32_t echo_loss;         /* Packets of 1000 that it loses. */
+    int32_t start_fail;         /* errno for starts of a port. */
 } EXTNIC_LINE;
 
 struct extnic_shm_window_rx {

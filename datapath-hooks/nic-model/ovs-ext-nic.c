@@ -65,7 +65,7 @@ where FILE is the 'stat' argument of the ports.\n\
   inject FILE KEY=VAL  faults: reta_fail=ERRNO flow_fail=ERRNO\n\
                        destroy_fail=ERRNO counter_fail=ERRNO\n\
                        straggler_us=US link=0|1 rx_stall=0|1 rx_hang=0|1\n\
-                       echo_us=US echo_loss=N (of 1000)\n\
+                       echo_us=US echo_loss=N (of 1000) start_fail=ERRNO\n\
   wait FILE [--timeout S]\n\
                        wait until traffic ended and queues are empty\n\
   stat FILE [--windows] [--histogram]\n\
@@ -241,6 +241,8 @@ cmd_inject(struct extnic_shm *shm, int fd, const struct options *o)
         shm->inject.echo_us = parse_number(o->args[2], value, 0, 1e6);
     } else if (!strcmp(o->args[2], "echo_loss")) {
         shm->inject.echo_loss = parse_number(o->args[2], value, 0, 1000);
+    } else if (!strcmp(o->args[2], "start_fail")) {
+        shm->inject.start_fail = parse_number(o->args[2], value, 0, 133);
     } else {
         fatal("inject: unknown key '%s'", o->args[2]);
     }
