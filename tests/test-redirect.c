@@ -268,7 +268,75 @@ test_stress(void)
     free(trips);
 }
 
+static void
+receive(unsigned int pmd, const struct dp_tuple *tuple, unsigned int n)
+{
+    while (n-- > 0) {
+        dp_receive(pmd, tuple, &counts[pmd]);
+    }
+}
+
+/* Returns how many packets were redirected, as the agent finds out. */
+static uint64_t
+count(const struct aff_host_key *key)
+{
+    uint64_t packets;
+
+    for (int i = 0; i < 10; i++) {      /* It looks at some at a time. */
+        redirect_tick(time_msec());
+    }
+    redirect_packets(key, &packets, 1);
+    return packets;
+}
+
+/* When a PMD thread goes, what it counted stays, and what the others count is
+ * not counted twice. */
+static void
+test_pmd_gone(void)
+{
+    const struct redirect_rule rule = {
+        .key = { .class = TP_TCP }, .port = u32_to_odp(DP_ACCEL),
+    };
+    struct dpif_flow_stats stats;
+    const struct redirect_ctx *ctx;
+    struct dp_tuple tuple;
+    ovs_u128 ufid;
+    struct dpif_op op = {
+        .type = DPIF_OP_FLOW_DEL,
+        .flow_del = { .ufid = &ufid, .pmd_id = 1, .stats = &stats },
+    };
+    struct dpif_op *ops[] = { &op };
+
+    dp_init();
+    redirect_init();
+    redirect_set_dpif(&dp_dpif);
+    set_accelerators((1 << DP_ACCELS) - 1);
+    redirect_set_rules(&rule, 1);
+    memset(&tuple, 0, sizeof tuple);
+    tuple.port = 1;
+    tuple.proto = IPPROTO_TCP;
+    receive(0, &tuple, 10);
+    receive(1, &tuple, 20);
+    CHECK_EQ(count(&rule.key), 30);
+
+    ovs_mutex_lock(&redirect_mutex);
+    CHECK_EQ(hmap_count(&redirect_contexts), 1);
+    HMAP_FOR_EACH (ctx, node, &redirect_contexts) {
+        redirect_ufid_ours(ctx, true, &ufid);
+    }
+    ovs_mutex_unlock(&redirect_mutex);
+    memset(&stats, 0, sizeof stats);
+    ext_real_dpif_operate(&dp_dpif, ops, 1, DPIF_OFFLOAD_AUTO);
+    CHECK_EQ(stats.n_packets, 19);      /* One missed. */
+    CHECK_EQ(count(&rule.key), 30);
+    receive(0, &tuple, 100);
+    CHECK_EQ(count(&rule.key), 130);
+    receive(1, &tuple, 5);
+    CHECK_EQ(count(&rule.key), 135);
+}
+
 static const struct test tests[] = {
+    { "pmd-gone", test_pmd_gone },
     { "stress", test_stress },
     { NULL, NULL },
 };

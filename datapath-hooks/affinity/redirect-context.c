@@ -140,11 +140,11 @@ redirect_ctx_obtain(const struct redirect_ctx_key *key,
     ctx->state = state;
     atomic_store_relaxed(&ctx->seen, true);
     ctx->base++;                /* No flow counts a packet that missed. */
-    for (i = 0; i < ctx->n_pmds && ctx->pmds[i] != pmd_id; i++) {
+    for (i = 0; i < ctx->n_pmds && ctx->pmds[i].id != pmd_id; i++) {
         continue;
     }
     if (i == ctx->n_pmds && i < REDIRECT_CTX_PMDS) {
-        ctx->pmds[ctx->n_pmds++] = pmd_id;
+        ctx->pmds[ctx->n_pmds++].id = pmd_id;
     }
 out:
     ovs_mutex_unlock(&redirect_mutex);
@@ -157,6 +157,9 @@ ctx_purge(struct redirect_ctx *ctx)
 {
     ctx->base += redirect_flow_del(ctx, true);
     ctx->live = 0;
+    for (size_t i = 0; i < ctx->n_pmds; i++) {
+        ctx->pmds[i].live = 0;
+    }
 }
 
 /* Puts 'ctx' into the state that 'table' wants. */

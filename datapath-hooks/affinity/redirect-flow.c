@@ -296,36 +296,25 @@ redirect_probe(odp_port_t port, unsigned int n)
     }
 }
 
-/* Returns the number of packets that the outward flow of 'ctx' has matched. */
+/* Returns the number of packets that the outward flow of 'ctx' has matched on
+ * 'pmd_id', 0 if that has none.  There must be a datapath. */
 uint64_t
-redirect_flow_packets(const struct redirect_ctx *ctx)
+redirect_flow_packets(const struct redirect_ctx *ctx, unsigned int pmd_id)
 {
     uint64_t stub[DPIF_FLOW_BUFSIZE / 8];
-    uint64_t total = 0;
+    struct dpif_flow flow;
     struct ofpbuf buf;
     ovs_u128 ufid;
+    struct dpif_op op = {
+        .type = DPIF_OP_FLOW_GET,
+        .flow_get = {
+            .ufid = &ufid, .pmd_id = pmd_id, .buffer = &buf, .flow = &flow,
+        },
+    };
 
-    if (!flow_dpif) {
-        return ctx->live;
-    }
     redirect_ufid_ours(ctx, true, &ufid);
     ofpbuf_use_stub(&buf, stub, sizeof stub);
-    for (size_t i = 0; i < ctx->n_pmds; i++) {
-        struct dpif_flow flow;
-        struct dpif_op op = {
-            .type = DPIF_OP_FLOW_GET,
-            .flow_get = {
-                .ufid = &ufid, .pmd_id = ctx->pmds[i],
-                .buffer = &buf, .flow = &flow,
-            },
-        };
-
-        ofpbuf_clear(&buf);
-        operate_one(&op);
-        if (!op.error) {
-            total += flow.stats.n_packets;
-        }
-    }
+    operate_one(&op);
     ofpbuf_uninit(&buf);
-    return total;
+    return op.error ? 0 : flow.stats.n_packets;
 }

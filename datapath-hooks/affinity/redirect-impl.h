@@ -59,7 +59,16 @@ enum redirect_ctx_state {
     REDIRECT_CTX_DEAD           /* Flows deleted, to be freed. */
 };
 
-#define REDIRECT_CTX_PMDS 32
+/* Threads that may have the flow of a context: as many PMD threads as steering
+ * and the profiler know, and those that poll what is no PMD thread's.  Packets
+ * of more are redirected and not counted. */
+#define REDIRECT_CTX_PMDS 65
+
+/* A thread that has, or had, the outward flow of a context. */
+struct redirect_ctx_pmd {
+    unsigned int id;
+    uint64_t live;              /* Packets of its flow, as last read. */
+};
 
 struct redirect_ctx {
     /* Constant. */
@@ -79,8 +88,8 @@ struct redirect_ctx {
     long long int last_seen;    /* ms */
     long long int purge_until;  /* Delete the outward flow until then, ms. */
     uint64_t base;              /* Packets of outward flows deleted... */
-    uint64_t live;              /* ...and of present ones, as last read. */
-    unsigned int pmds[REDIRECT_CTX_PMDS]; /* That have the outward flow. */
+    uint64_t live;              /* ...and of present ones, the sum of... */
+    struct redirect_ctx_pmd pmds[REDIRECT_CTX_PMDS];    /* ...these. */
     size_t n_pmds;
 };
 
@@ -130,7 +139,8 @@ void redirect_flow_check(const ovs_u128 *);
 void redirect_flow_del_probe(odp_port_t) OVS_REQUIRES(redirect_mutex);
 uint64_t redirect_flow_del(const struct redirect_ctx *, bool outward)
     OVS_REQUIRES(redirect_mutex);
-uint64_t redirect_flow_packets(const struct redirect_ctx *)
+uint64_t redirect_flow_packets(const struct redirect_ctx *,
+                               unsigned int pmd_id)
     OVS_REQUIRES(redirect_mutex);
 bool redirect_flow_have_dpif(void) OVS_REQUIRES(redirect_mutex);
 

@@ -272,12 +272,20 @@ static void
 ctx_count(struct redirect_ctx *ctx)
     OVS_REQUIRES(redirect_mutex)
 {
-    if (ctx->state == REDIRECT_CTX_ON || ctx->state == REDIRECT_CTX_BYPASS) {
-        uint64_t live = redirect_flow_packets(ctx);
+    if (redirect_flow_have_dpif()
+        && (ctx->state == REDIRECT_CTX_ON
+            || ctx->state == REDIRECT_CTX_BYPASS)) {
+        ctx->live = 0;
+        for (size_t i = 0; i < ctx->n_pmds; i++) {
+            struct redirect_ctx_pmd *pmd = &ctx->pmds[i];
+            uint64_t live = redirect_flow_packets(ctx, pmd->id);
 
-        /* A flow may be flushed behind our back, and come back. */
-        ctx->base += live < ctx->live ? ctx->live : 0;
-        ctx->live = live;
+            /* A flow may be flushed behind our back, or go with its thread,
+             * and come back. */
+            ctx->base += live < pmd->live ? pmd->live : 0;
+            pmd->live = live;
+            ctx->live += live;
+        }
     }
 }
 
