@@ -95,6 +95,15 @@ agent_run_systems(long long int now, bool due, bool exit)
     return any;
 }
 
+/* When to run after 'now', when a run was due at 'next'.  After a pause that
+ * is a full interval away. */
+static long long int
+run_after(long long int next, long long int now)
+{
+    next += EXT_AGENT_INTERVAL;
+    return next > now ? next : now + EXT_AGENT_INTERVAL;
+}
+
 static void *
 agent_main(void *aux OVS_UNUSED)
 {
@@ -108,8 +117,7 @@ agent_main(void *aux OVS_UNUSED)
         latch_poll(&wake);
         atomic_read(&exiting, &exit);
         if (agent_run_systems(now, due, exit)) {
-            /* After a pause the next run is a full interval away. */
-            next = due ? MAX(next + EXT_AGENT_INTERVAL, now) : next;
+            next = due ? run_after(next, now) : next;
             poll_timer_wait_until(next);
         }
         if (!exit) {

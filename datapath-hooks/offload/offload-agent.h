@@ -11,8 +11,9 @@
  * and so learns what each candidate counted in software and in hardware, lets
  * the planner reckon, and until the next interval carries out the planner's
  * updates one by one.  It is a thread of its own because a NIC may take
- * milliseconds for an update.  It exists while other_config:ext-offload is not
- * "off".
+ * milliseconds for an update.  It starts when other_config:ext-offload is
+ * first not "off", and then stays until the daemon ends; while that is "off",
+ * it waits.
  *
  * Thread safety: main thread, where not said otherwise. */
 

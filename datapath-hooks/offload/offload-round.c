@@ -160,6 +160,18 @@ meet_flow(struct offload_agent *a, struct offload_flow *flow, long long now)
 
 /* The dump. */
 
+/* By which the datapath knows 'flow'; commands read it. */
+static void
+note_ufid(struct offload_agent *a, struct offload_flow *flow,
+          const ovs_u128 *ufid)
+{
+    if (!ovs_u128_equals(flow->dp_ufid, *ufid)) {
+        ovs_mutex_lock(&a->mutex);
+        flow->dp_ufid = *ufid;
+        ovs_mutex_unlock(&a->mutex);
+    }
+}
+
 static void
 note_flow(struct offload_agent *a, const struct dpif_flow *f, long long now)
 {
@@ -180,7 +192,7 @@ note_flow(struct offload_agent *a, const struct dpif_flow *f, long long now)
     if (flow->round != a_round) {
         flow->round = a_round;
         flow->sw = 0;
-        flow->dp_ufid = f->ufid;
+        note_ufid(a, flow, &f->ufid);
     }
     /* A megaflow may be on several PMD threads.  Each counts its own packets;
      * dpif-netdev adds all of the hardware's to each. */
