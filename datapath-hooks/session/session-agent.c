@@ -179,9 +179,9 @@ make_plan(struct sess_hint *hints, size_t n_hints, long long int now)
 }
 
 /* Makes a plan if something has changed, but not for a hint that is repeated.
- *  The first change of several finds its
- * way at once, the others together a moment after: many backends move at a
- * time, and each plan has a cost, here and in the main thread. */
+ * The first change of several finds its way at once, the others together a
+ * moment after: many backends move at a time, and each plan has a cost, here
+ * and in the main thread. */
 static void
 plan_run(long long int now)
 {
