@@ -132,15 +132,18 @@ read_options(struct onc *onc, const struct smap *options)
 void
 onc_config_sync(struct onc *onc)
 {
-    const struct ovsext_ext_global *row;
+    const struct ovsext_ext_global *row = ovsext_ext_global_first(onc->idl);
     struct aff_config old = onc->config;
     long long int old_expiry_ms = onc->expiry_ms;
     struct shash_node *node;
 
+    /* The row lives as long as the database, so that it is new tells that the
+     * IDL has begun with an empty replica.  Without it nothing tells. */
+    onc->refilled = !row || ovsext_ext_global_is_new(row);
+    onc->sweeps += onc->refilled;
     if (!ovsext_ext_global_track_get_first(onc->idl)) {
         return;
     }
-    row = ovsext_ext_global_first(onc->idl);
     if (row) {
         read_options(onc, &row->options);
     }

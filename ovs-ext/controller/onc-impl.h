@@ -83,6 +83,8 @@ struct onc_host {
     size_t n_pending;           /* Rows in 'queues'. */
     struct ovs_list fresh_node; /* In a list of struct onc, if 'n_pending'. */
     bool is_large;              /* In 'fresh_large'. */
+    uint64_t swept;             /* Struct onc's 'sweeps' when its rows were
+                                 * last looked for in the database. */
 
     struct ovs_list dirty_node; /* In struct onc's 'dirty', if 'dirty'. */
     bool dirty;                 /* To be planned in the next loop. */
@@ -135,6 +137,9 @@ struct onc {
     int intake_table;           /* Where onc_intake() goes on, if it has begun,
                                  * and with which row. */
     const void *intake_row;
+    bool refilled;              /* The IDL may have begun with an empty replica
+                                 * before this intake... */
+    uint64_t sweeps;            /* ...as many times. */
 
     struct aff_config config;
     long long int expiry_ms;

@@ -88,6 +88,56 @@ push(struct onc *onc, const char *host, enum onc_phase phase,
         onc->intake_table++;                                            \
     }
 
+/* Notes each row that 'h' is known by and that the database does not have. */
+static void
+sweep_host(struct onc *onc, const struct onc_host *h)
+{
+    struct shash_node *node;
+
+#define NOTE_STALE(TABLE, UUID, PHASE, NAME, CLASS)                     \
+    if (!uuid_is_zero(UUID)                                             \
+        && !ovsext_##TABLE##_get_for_uuid(onc->idl, UUID)) {            \
+        push(onc, h->name, ONC_DROP_##PHASE, UUID, NAME, CLASS);        \
+    }
+
+    NOTE_STALE(host, &h->row, HOST, h->name, NULL);
+    AFF_RESOURCE_FOR_EACH (slot, h->aff) {
+        NOTE_STALE(resource, &h->resources[slot], RESOURCE,
+                   aff_resource_name(h->aff, slot), NULL);
+    }
+    SHASH_FOR_EACH (node, &h->entries) {
+        const struct onc_entry *e = node->data;
+        const char *class = tp_class_to_string(e->class);
+
+        NOTE_STALE(traffic_profile, &e->profile, PROFILE, e->network, class);
+        NOTE_STALE(affinity, &e->affinity, AFFINITY, e->network, class);
+        NOTE_STALE(affinity_report, &e->report, REPORT, e->network, class);
+    }
+#undef NOTE_STALE
+}
+
+/* After the IDL has begun with an empty replica, it says what there is, but
+ * not what is gone: that is to be found here.  Returns false if CPU time has
+ * reached 'until_us' before the end. */
+static bool
+sweep(struct onc *onc, uint64_t until_us)
+{
+    struct shash_node *node;
+
+    SHASH_FOR_EACH (node, &onc->hosts) {
+        struct onc_host *h = node->data;
+
+        if (h->swept != onc->sweeps) {
+            if (onc_cpu_us() > until_us) {
+                return false;
+            }
+            h->swept = onc->sweeps;
+            sweep_host(onc, h);
+        }
+    }
+    return true;
+}
+
 /* Notes all that changed since the last call that returned true.  Returns
  * false if CPU time has reached 'until_us' before the end; the IDL must not
  * run then, until later calls have noted the rest. */
@@ -101,6 +151,9 @@ onc_intake(struct onc *onc, uint64_t until_us)
     NOTE(2, traffic_profile, PROFILE, host, row->network, row->class_);
     NOTE(3, affinity, AFFINITY, host, row->network, row->class_);
     NOTE(4, affinity_report, REPORT, host, row->network, row->class_);
+    if (onc->refilled && !sweep(onc, until_us)) {
+        return false;
+    }
     onc->intake_table = 0;
     ovsdb_idl_track_clear(onc->idl);
     return true;

@@ -5,8 +5,9 @@
  *
  * Of a host, rows that came or changed are taken first, rows that went
  * afterwards, and only if nothing stands for them by then: a connection that
- * breaks makes the IDL delete and insert everything, and nobody's hardware is
- * lost by that. */
+ * breaks makes the IDL forget and insert everything, and nobody's hardware is
+ * lost by that.  It does not tell of rows that went meanwhile; onc_intake()
+ * finds them. */
 
 #include <config.h>
 
@@ -71,7 +72,7 @@ onc_sync_networks(struct onc *onc)
     struct shash old = onc->networks;
     struct shash_node *node;
 
-    if (!ovsext_network_track_get_first(onc->idl)) {
+    if (!ovsext_network_track_get_first(onc->idl) && !onc->refilled) {
         return;
     }
     shash_init(&onc->networks);
