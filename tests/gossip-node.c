@@ -265,9 +265,10 @@ main(int argc, char *argv[])
     self = gossip_host_id(cfg.name);
     cfg.changed = changed;
     cfg.seed = time_wall_msec();
-    if (gossip_udp_create(&cfg, listen, &u, &error)) {
+    if (gossip_udp_open(listen, &u, &error)) {
         ovs_fatal(0, "%s", error);
     }
+    gossip_udp_start(u, &cfg);
     g = gossip_udp_gossip(u);
     memcpy(first_key, keys[0], sizeof first_key);
     for (int i = 0; i < n_keys; i++) {

@@ -30,6 +30,7 @@ enum {
 
 struct gossip_udp {
     int fd;
+    struct gossip_addr addr;    /* That it is bound to. */
     bool ip6;                   /* Family of the socket. */
     bool more;                  /* A run ended with datagrams left. */
     struct gossip *g;
@@ -44,6 +45,7 @@ struct gossip_udp {
     struct mmsghdr msgs[BATCH];
 };
 
+/* Returns the length of '*ss', or 0 if the socket has no way to 'addr'. */
 static socklen_t
 to_sockaddr(const struct gossip_udp *u, const struct gossip_addr *addr,
             struct sockaddr_storage *ss)
@@ -58,7 +60,12 @@ to_sockaddr(const struct gossip_udp *u, const struct gossip_addr *addr,
         return sizeof *sin6;
     } else {
         struct sockaddr_in *sin = ALIGNED_CAST(struct sockaddr_in *, ss);
+        struct in6_addr ip;
 
+        memcpy(&ip, addr->ip, sizeof ip);
+        if (!IN6_IS_ADDR_V4MAPPED(&ip)) {
+            return 0;
+        }
         sin->sin_family = AF_INET;
         sin->sin_port = htons(addr->port);
         memcpy(&sin->sin_addr, addr->ip + 12, 4);
@@ -89,7 +96,7 @@ tx(void *u_, const struct gossip_to *to, const void *payload, size_t n)
         return;
     }
     socklen_t ss_len = to_sockaddr(u, &to->addr, &ss);
-    if (sendto(u->fd, datagram, len, MSG_DONTWAIT,
+    if (!ss_len || sendto(u->fd, datagram, len, MSG_DONTWAIT,
                ALIGNED_CAST(struct sockaddr *, &ss), ss_len) < 0) {
         u->stats.send_errors++;         /* As good as lost. */
     } else {
@@ -119,8 +126,8 @@ open_socket(struct gossip_udp *u, const struct gossip_addr *addr)
         setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     }
     socklen_t len = to_sockaddr(u, addr, &ss);
-    if (bind(u->fd, ALIGNED_CAST(struct sockaddr *, &ss), len)) {
-        error = errno;
+    if (!len || bind(u->fd, ALIGNED_CAST(struct sockaddr *, &ss), len)) {
+        error = len ? errno : EAFNOSUPPORT;
         close(u->fd);
         return error;
     }
@@ -186,25 +193,24 @@ gossip_epoch_take(const char *path, uint64_t now, uint64_t *epoch)
     return error;
 }
 
-/* Starts to gossip as 'cfg' says on 'listen', "ADDRESS:PORT", the address that
- * others reach us at.  Sets the members 'addr', 'tx' and 'tx_aux' of '*cfg',
- * and 'epoch' to the time if it is 0.  There is no key yet: add it to gossip_udp_seal().  Returns 0 and
- * '*udpp', or a positive errno and '*errorp', which the caller frees. */
+/* Opens a socket for 'listen', "ADDRESS:PORT", the address that others reach us
+ * at.  Returns 0 and '*udpp', for gossip_udp_start() or gossip_udp_destroy()
+ * and nothing else, or a positive errno and '*errorp', which the caller
+ * frees. */
 int
-gossip_udp_create(struct gossip_config *cfg, const char *listen,
-                  struct gossip_udp **udpp, char **errorp)
+gossip_udp_open(const char *listen, struct gossip_udp **udpp, char **errorp)
 {
     struct gossip_udp *u = xzalloc(sizeof *u);
     int error;
 
     *udpp = NULL;
     *errorp = NULL;
-    if (!gossip_addr_parse(listen, &cfg->addr)) {
+    if (!gossip_addr_parse(listen, &u->addr)) {
         *errorp = xasprintf("\"%s\" is not ADDRESS:PORT", listen);
         free(u);
         return EINVAL;
     }
-    error = open_socket(u, &cfg->addr);
+    error = open_socket(u, &u->addr);
     if (error) {
         *errorp = xasprintf("%s: %s", listen, ovs_strerror(error));
         free(u);
@@ -217,16 +223,25 @@ gossip_udp_create(struct gossip_config *cfg, const char *listen,
         u->msgs[i].msg_hdr.msg_iovlen = 1;
         u->msgs[i].msg_hdr.msg_name = &u->froms[i];
     }
+    *udpp = u;
+    return 0;
+}
+
+/* Starts to gossip as 'cfg' says.  Sets the members 'addr', 'tx' and 'tx_aux'
+ * of '*cfg', and 'epoch' to the time if it is 0.  There is no key yet: add it
+ * to gossip_udp_seal(). */
+void
+gossip_udp_start(struct gossip_udp *u, struct gossip_config *cfg)
+{
     if (!cfg->epoch) {
         cfg->epoch = time_wall_msec();
     }
+    cfg->addr = u->addr;
     cfg->tx = tx;
     cfg->tx_aux = u;
     u->seal = gossip_seal_create(gossip_host_id(cfg->name), cfg->epoch,
                                  cfg->max_members);
     u->g = gossip_create(cfg, time_msec());
-    *udpp = u;
-    return 0;
 }
 
 void

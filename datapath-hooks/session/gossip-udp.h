@@ -35,8 +35,8 @@ struct gossip_udp_stats {
 };
 
 char *gossip_epoch_take(const char *path, uint64_t now, uint64_t *epoch);
-int gossip_udp_create(struct gossip_config *, const char *listen,
-                      struct gossip_udp **, char **errorp);
+int gossip_udp_open(const char *listen, struct gossip_udp **, char **errorp);
+void gossip_udp_start(struct gossip_udp *, struct gossip_config *);
 void gossip_udp_destroy(struct gossip_udp *);
 
 void gossip_udp_run(struct gossip_udp *);

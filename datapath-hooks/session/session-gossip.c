@@ -244,16 +244,35 @@ take_epoch(void)
     return epoch;
 }
 
-/* Opens a socket for what is configured now, in place of the one there is, if
- * that works.  What was heard stays in force until it has been heard again. */
+/* Whether the socket there is has the address 'listen', which nobody else can
+ * have then. */
+static bool
+holds(const char *listen)
+{
+    struct gossip_addr a, b;
+
+    return (udp && gossip_addr_parse(listen, &a)
+            && gossip_addr_parse(udp_listen, &b) && a.port == b.port
+            && !memcmp(a.ip, b.ip, sizeof a.ip));
+}
+
+/* What was heard is to be heard again before it counts as all there is. */
 static void
-create(long long int now)
+start_over(long long int now)
+{
+    session_ag.ready = false;
+    session_ag.active_since = now;
+    session_ag.joined_at = 0;
+    destroy();
+}
+
+/* Has 'new' gossip as is configured now.  Only here, after all that may fail,
+ * an epoch is taken: that writes to the disk. */
+static void
+start(struct gossip_udp *new)
 {
     static const struct gossip_keyring none;
-    const char *listen = session_ag.local.gossip;
     struct gossip_config cfg;
-    struct gossip_udp *new;
-    char *error;
 
     gossip_config_init(&cfg);
     ovs_strlcpy(cfg.name, session_ag.host, sizeof cfg.name);
@@ -266,24 +285,38 @@ create(long long int now)
     cfg.spread_interval = SPREAD_MS;
     cfg.fanout = FANOUT;
     cfg.max_rate = MAX_RATE;
-    gossip_udp_create(&cfg, listen, &new, &error);
+    gossip_udp_start(new, &cfg);
+    gossip_keyring_apply(gossip_udp_seal(new), &none, &ring);
+    udp = new;
+    udp_listen = xstrdup(session_ag.local.gossip);
+    udp_name = xstrdup(session_ag.host);
+    session_ag.places_changed = true;
+    refused = n_epochs = 0;
+    epochs_rounds = 0;
+    next_hello = 0;
+    VLOG_INFO("%s gossips at %s", udp_name, udp_listen);
+}
+
+/* Opens a socket for what is configured now, in place of the one there is, if
+ * that works.  What was heard stays in force until it has been heard again. */
+static void
+create(long long int now)
+{
+    const char *listen = session_ag.local.gossip;
+    struct gossip_udp *new;
+    char *error;
+
+    if (holds(listen)) {
+        /* Another name for this host. */
+        start_over(now);
+    }
+    gossip_udp_open(listen, &new, &error);
     note(&udp_error, error, "external_ids:ovs-ext-gossip");
     if (new) {
         if (udp) {
-            session_ag.ready = false;
-            session_ag.active_since = now;
-            session_ag.joined_at = 0;
+            start_over(now);
         }
-        destroy();
-        udp = new;
-        udp_listen = xstrdup(listen);
-        udp_name = xstrdup(session_ag.host);
-        gossip_keyring_apply(gossip_udp_seal(udp), &none, &ring);
-        session_ag.places_changed = true;
-        refused = n_epochs = 0;
-        epochs_rounds = 0;
-        next_hello = 0;
-        VLOG_INFO("%s gossips at %s", udp_name, udp_listen);
+        start(new);
     }
 }
 
