@@ -46,6 +46,42 @@ own(struct net *net, int i, const char *key, uint32_t ttl)
                        gossip_self(net->nodes[i].g), ttl);
 }
 
+/* Two keys of sessions with one hash, which anybody can make (an integer
+ * relation among powers of the prime of FNV).  The first one stays, at the host
+ * that has it and at others; the second is nowhere taken for it. */
+static void
+test_collision(void)
+{
+    static const char first[] = "\x0e\x6e\x9e\x2d\x5d\x71\x06\xb1\x7b\x35";
+    static const char second[] = "\x66\x2f\xbb\x38\xd1\xd5\x0c\x4e\x26\x28";
+    struct gossip_record a = { .class = GOSSIP_SESSION, .key_len = 10 }, b = a;
+    struct net *net = net_create(2);
+    struct gossip_stats stats;
+
+    memcpy(a.key, first, 10);
+    memcpy(b.key, second, 10);
+    CHECK(gossip_record_hash(&a) == gossip_record_hash(&b));
+
+    /* Its own, before there is anybody else. */
+    net_start(net, 0);
+    own(net, 0, first, 0);
+    own(net, 0, second, 0);
+    CHECK(have(net, 0, first) && !have(net, 0, second));
+    CHECK_EQ(gossip_n_records(net->nodes[0].g), 1);
+
+    /* Another's. */
+    net_start(net, 1);
+    own(net, 1, second, 0);
+    CHECK(have(net, 1, second) && !have(net, 1, first));
+    CHECK(net_run_until(net, net_all_alive, 20000));
+    net_run(net, 10000);
+    CHECK(have(net, 0, first) && !have(net, 0, second));
+    CHECK(have(net, 1, second) && !have(net, 1, first));
+    gossip_get_stats(net->nodes[0].g, &stats);
+    CHECK(stats.rx_bad_records > 0);
+    net_destroy(net);
+}
+
 /* Hosts that know a seed find all others. */
 static void
 test_join(void)
@@ -651,6 +687,7 @@ test_rotation(void)
 
 static const struct test tests[] = {
     { "join", test_join },
+    { "collision", test_collision },
     { "islands", test_islands },
     { "death", test_death },
     { "refutation", test_refutation },

@@ -127,7 +127,7 @@ struct gossip {
     } probe;
     long long next_probe;
     struct relay relays[MAX_RELAYS];
-    int at_relay;
+    unsigned int at_relay;
     long long next_relay;               /* No relay is due before. */
 
     /* Comparisons (gossip-sync.c), joining. */
@@ -147,6 +147,7 @@ void gossip_publish__(struct gossip *, struct gossip_record *);
 void gossip_store_init__(struct gossip *);
 void gossip_store_destroy__(struct gossip *);
 struct item *gossip_item_find__(const struct gossip *, uint64_t hash);
+bool gossip_item_is__(const struct item *, const struct gossip_record *);
 struct item *gossip_store_put__(struct gossip *, const struct gossip_record *);
 void gossip_store_run__(struct gossip *);
 uint64_t gossip_root__(const struct gossip *);

@@ -49,6 +49,7 @@ gossip_root__(const struct gossip *g)
     return gossip_hash(g->buckets, sizeof g->buckets);
 }
 
+/* The item whose record has this hash, of whatever class and key. */
 struct item *
 gossip_item_find__(const struct gossip *g, uint64_t hash)
 {
@@ -62,6 +63,15 @@ gossip_item_find__(const struct gossip *g, uint64_t hash)
     return NULL;
 }
 
+/* Whether 'item' is about what 'r' is about: hashes may be the same by a
+ * client's art. */
+bool
+gossip_item_is__(const struct item *item, const struct gossip_record *r)
+{
+    return (item->r.class == r->class && item->r.key_len == r->key_len
+            && !memcmp(item->r.key, r->key, r->key_len));
+}
+
 struct member *
 gossip_member_find__(const struct gossip *g, uint64_t host)
 {
@@ -70,7 +80,8 @@ gossip_member_find__(const struct gossip *g, uint64_t host)
 
     gossip_put(key + 1, host, 8);
     item = gossip_item_find__(g, gossip_hash(key, sizeof key));
-    return item ? item->member : NULL;
+    return (item && item->member && item->member->host == host
+            ? item->member : NULL);
 }
 
 /* Milliseconds for which 'item' still counts, 0 if for ever. */
@@ -158,14 +169,18 @@ make_room(struct gossip *g, const struct gossip_record *r)
 }
 
 /* Stores 'r', which is known to be newer than what is there.  Returns its
- * item, or null if it is of a member for which there is no room. */
+ * item, or null if it is of a member for which there is no room, or if another
+ * record has its place. */
 struct item *
 gossip_store_put__(struct gossip *g, const struct gossip_record *r)
 {
     uint64_t hash = gossip_record_hash(r);
     struct item *item = gossip_item_find__(g, hash);
 
-    if (item) {
+    if (item && !gossip_item_is__(item, r)) {
+        g->stats.records_refused++;
+        return NULL;
+    } else if (item) {
         account(g, item);
         if (!item->member) {
             ovs_list_remove(&item->lru_node);

@@ -80,7 +80,9 @@ gossip_member_changed__(struct gossip *g, struct item *item, uint64_t from)
     struct member *m = item->member;
     struct gossip_member_value v;
 
-    gossip_member_decode(&item->r, &v);
+    if (!gossip_member_decode(&item->r, &v)) {
+        return;                 /* Was not received, nor published by us. */
+    }
     m->epoch = MAX(m->epoch, v.epoch);
     m->addr = v.addr;
     m->state = item->r.version & 3;

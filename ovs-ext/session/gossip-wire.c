@@ -12,7 +12,9 @@
 #include "util.h"
 
 /* FNV-1a, finished as SplitMix64 is: the same on every machine, which the
- * hashes of Open vSwitch are not.  Who can choose keys has a key of ours. */
+ * hashes of Open vSwitch are not.  Clients choose keys of sessions, which are
+ * their addresses and ports, and can make two with one hash: who looks up a
+ * record by its hash compares the key as well. */
 uint64_t
 gossip_hash(const void *data, size_t n)
 {

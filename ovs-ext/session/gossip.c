@@ -271,6 +271,10 @@ receive_record(struct gossip *g, uint64_t from, const struct gossip_tlv *tlv)
         return;
     }
     struct item *item = gossip_item_find__(g, gossip_record_hash(&r));
+    if (item && !gossip_item_is__(item, &r)) {
+        g->stats.rx_bad_records++;
+        return;
+    }
     int newer = item ? gossip_compare__(r.version, r.origin, &item->r) : 1;
 
     if (newer > 0) {
@@ -467,7 +471,7 @@ gossip_lookup(const struct gossip *g, enum gossip_class class,
 
     set_key(&r, key, len);
     item = gossip_item_find__(g, gossip_record_hash(&r));
-    return item && item->r.class == class ? &item->r : NULL;
+    return item && gossip_item_is__(item, &r) ? &item->r : NULL;
 }
 
 /* Calls 'cb' with each record of 'class', and the ms for which it still counts

@@ -119,7 +119,8 @@ struct gossip_stats {
     uint64_t rx_bad_records;
     uint64_t rx_unbound;        /* Sealed with JOIN, but not HELLO. */
     uint64_t records_new, records_known, records_old;
-    uint64_t records_refused;   /* No room for another member. */
+    uint64_t records_refused;   /* No room for another member, or the hash is
+                                 * that of another record. */
     uint64_t records_evicted;
     uint64_t queue_dropped;     /* Left to the comparisons. */
     uint64_t throttled;         /* Ticks cut short by 'max_rate'. */
