@@ -19,6 +19,7 @@
 #include "ovs-ext/db/db-policy.h"
 #include "ovs-ext/db/db-session.h"
 #include "ovs-ext/session/gossip-wire.h"
+#include "ovsdb-idl.h"
 #include "packets.h"
 #include "tests/test-steering-util.h"
 #include "util.h"
@@ -167,6 +168,32 @@ test_remote(void)
     check_remote("/run/db.sock", "/run/db.sock");
     check_remote("unix:a,upn:b", "upn:b");
     check_remote("punix:a", "punix:a");
+}
+
+/* A controller starts over soon, then less and less often. */
+static void
+test_patience(void)
+{
+    static const long long int expected[] = {
+        500, 1500, 3500, 7500, 15500, 23500, 31500,
+    };
+    struct ovsdb_idl *idl = db_conn_open_controller("unix:nowhere");
+    struct db_conn_watch watch;
+    bool odd = false;
+    size_t n = 0;
+
+    db_conn_watch_init(&watch, "unix:nowhere");
+    for (long long int ms = 0; ms < 35000; ms += 10) {
+        db_conn_watch_run(&watch, idl, 1000 + ms);
+        if (watch.odd != odd) {
+            odd = watch.odd;
+            CHECK(n < ARRAY_SIZE(expected) && ms == expected[n]);
+            n++;
+        }
+    }
+    CHECK_EQ(n, ARRAY_SIZE(expected));
+    db_conn_watch_uninit(&watch);
+    ovsdb_idl_destroy(idl);
 }
 
 static void
@@ -350,6 +377,7 @@ main(int argc, char *argv[])
         { "gate-rate", test_gate_rate },
         { "network", test_network },
         { "remote", test_remote },
+        { "patience", test_patience },
         { "policy", test_policy },
         { "policy-garbage", test_policy_garbage },
         { "instructions-equal", test_instructions_equal },

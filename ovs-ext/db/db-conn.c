@@ -151,6 +151,7 @@ db_conn_watch_init(struct db_conn_watch *watch, const char *remote)
     watch->remote = xstrdup(remote);
     watch->odd = false;
     watch->since = LLONG_MAX;
+    watch->patience = DB_CONN_PATIENCE;
 }
 
 void
@@ -165,9 +166,10 @@ db_conn_watch_run(struct db_conn_watch *watch, struct ovsdb_idl *idl,
 {
     if (ovsdb_idl_is_connected(idl)) {
         watch->since = LLONG_MAX;
+        watch->patience = DB_CONN_PATIENCE;
     } else if (watch->since == LLONG_MAX) {
         watch->since = now;
-    } else if (now - watch->since >= DB_CONN_PATIENCE) {
+    } else if (now - watch->since >= watch->patience) {
         /* A remote that reads differently starts a new session, with no
          * back-off, and keeps the replica. */
         watch->odd = !watch->odd;
@@ -176,6 +178,7 @@ db_conn_watch_run(struct db_conn_watch *watch, struct ovsdb_idl *idl,
         ovsdb_idl_set_remote(idl, remote, true);
         free(remote);
         watch->since = now;
+        watch->patience = MIN(2 * watch->patience, DB_CONN_MAX_PATIENCE);
     }
 }
 
@@ -183,7 +186,7 @@ void
 db_conn_watch_wait(const struct db_conn_watch *watch)
 {
     if (watch->since != LLONG_MAX) {
-        poll_timer_wait_until(watch->since + DB_CONN_PATIENCE);
+        poll_timer_wait_until(watch->since + watch->patience);
     }
 }
 

@@ -50,13 +50,18 @@ struct ovsdb_idl *db_conn_open_controller(const char *remote);
  * While none of the servers will do, as when a cluster elects a leader,
  * OVSDB's clients wait longer and longer between attempts, up to 8 s.  That is
  * right for thousands of hosts.  A controller, for which they all wait, starts
- * over after DB_CONN_PATIENCE.  Standing by counts as being connected. */
+ * over after DB_CONN_PATIENCE, which ends attempts in progress, too: where to
+ * connect takes longer than that, over a slow network with TLS, it has to wait
+ * longer each time, up to DB_CONN_MAX_PATIENCE, until it is connected.
+ * Standing by counts as being connected. */
 #define DB_CONN_PATIENCE 500    /* ms */
+#define DB_CONN_MAX_PATIENCE 8000
 
 struct db_conn_watch {
     char *remote;
     bool odd;                   /* Remote is set with a space before it. */
     long long int since;        /* Not connected since then, or LLONG_MAX. */
+    int patience;               /* For so long, in ms. */
 };
 
 void db_conn_watch_init(struct db_conn_watch *, const char *remote);
