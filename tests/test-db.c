@@ -123,7 +123,9 @@ test_network(void)
     check_network("other", true);
     check_network("vni:0", true);
     check_network("vni:16777215", true);
-    check_network("vlan:4095", true);
+    check_network("vlan:1", true);
+    check_network("vlan:4094", true);
+    check_network("metadata:0x0", true);
     check_network("metadata:0xffffffffffffffff", true);
 
     check_network("", false);
@@ -133,6 +135,15 @@ test_network(void)
     check_network("vni: 1", false);
     check_network("vni:1x", false);
     check_network("vni:0x1", false);
+    /* As no profile has it. */
+    check_network("vni:0100", false);
+    check_network("vni:00", false);
+    check_network("vlan:007", false);
+    check_network("metadata:0xAB", false);
+    check_network("metadata:0x05", false);
+    check_network("metadata:0x0x5", false);
+    check_network("vlan:0", false);
+    check_network("vlan:4095", false);
     check_network("vlan:4096", false);
     check_network("vlan:99999999999999999999", false);
     check_network("metadata:5", false);

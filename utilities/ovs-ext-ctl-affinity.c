@@ -57,9 +57,9 @@ pre_pin(struct ctl_context *ctx)
     ext_ctl_monitor_table(ctx, &ovsext_table_affinity);
 }
 
-/* Checks "HOST NETWORK CLASS" in the arguments. */
+/* Checks NETWORK in the arguments. */
 static bool
-get_traffic(struct ctl_context *ctx, enum tp_class *class)
+check_network(struct ctl_context *ctx)
 {
     char *error = db_check_network(ctx->argv[2]);
 
@@ -68,6 +68,13 @@ get_traffic(struct ctl_context *ctx, enum tp_class *class)
         free(error);
         return false;
     }
+    return true;
+}
+
+/* Reads CLASS in the arguments. */
+static bool
+get_class(struct ctl_context *ctx, enum tp_class *class)
+{
     if (!tp_class_from_string(ctx->argv[3], class)) {
         ctl_error(ctx, "class \"%s\" is not tcp, udp, sctp, icmp, esp or "
                   "other", ctx->argv[3]);
@@ -106,7 +113,7 @@ cmd_pin(struct ctl_context *ctx)
     enum tp_class class;
     double score = 0;
 
-    if (!get_traffic(ctx, &class)
+    if (!check_network(ctx) || !get_class(ctx, &class)
         || (ctx->argc > 5
             && !ext_ctl_get_number(ctx, "score", ctx->argv[5], -MAX_SCORE,
                                    MAX_SCORE, &score))) {
@@ -145,7 +152,8 @@ cmd_unpin(struct ctl_context *ctx)
     const struct ovsext_host *host_row = db_host_row(ctx->idl, ctx->argv[1]);
     enum tp_class class;
 
-    if (!get_traffic(ctx, &class)) {
+    /* The row may be there by other means, whatever its network. */
+    if (!get_class(ctx, &class)) {
         return;
     }
 

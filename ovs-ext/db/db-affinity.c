@@ -213,25 +213,59 @@ db_host_next_generation(const struct ovsext_host *host)
     return next;
 }
 
-/* True if all of 's' is a number in 'base' of at most 'max'. */
-static bool
-is_number(const char *s, int base, unsigned long long int max)
-{
-    unsigned long long int x;
+/* Networks that have a number. */
+static const struct network_form {
+    const char *prefix;
+    int base;
+    unsigned long long int min, max;
+} network_forms[] = {
+    { "vni:", 10, 0, 0xffffff },
+    { "vlan:", 10, 1, 4094 },
+    { "metadata:0x", 16, 0, UINT64_MAX },
+};
 
-    return (s[0] && s[strspn(s, "0123456789abcdefABCDEF")] == '\0'
-            && str_to_ullong(s, base, &x) && x <= max);
+/* Checks 'name', of the form 'f'.  Profiles have each number written in one
+ * way; names are compared with theirs as they are.  Returns false if that is
+ * no number, else true, and what is wrong, or NULL, in '*errorp'. */
+static bool
+check_number(const struct network_form *f, const char *name, char **errorp)
+{
+    const char *s = name + strlen(f->prefix);
+    unsigned long long int x;
+    char *right;
+
+    if (!s[0] || s[strspn(s, "0123456789abcdefABCDEF")]
+        || !str_to_ullong(s, f->base, &x)) {
+        return false;
+    }
+    *errorp = NULL;
+    right = xasprintf(f->base == 16 ? "%s%llx" : "%s%llu", f->prefix, x);
+    if (x < f->min || x > f->max) {
+        *errorp = xasprintf("network \"%s\": the number is not from %llu to "
+                            "%llu", name, f->min, f->max);
+    } else if (strcmp(name, right)) {
+        *errorp = xasprintf("network \"%s\" has to be written \"%s\"", name,
+                            right);
+    }
+    free(right);
+    return true;
 }
 
 char *
 db_check_network(const char *name)
 {
-    if (!strcmp(name, "untagged") || !strcmp(name, TP_NETWORK_OTHER)
-        || (!strncmp(name, "vni:", 4) && is_number(name + 4, 10, 0xffffff))
-        || (!strncmp(name, "vlan:", 5) && is_number(name + 5, 10, 4095))
-        || (!strncmp(name, "metadata:0x", 11)
-            && is_number(name + 11, 16, UINT64_MAX))) {
+    char *error;
+
+    if (!strcmp(name, "untagged") || !strcmp(name, TP_NETWORK_OTHER)) {
         return NULL;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(network_forms); i++) {
+        const struct network_form *f = &network_forms[i];
+
+        if (!strncmp(name, f->prefix, strlen(f->prefix))
+            && check_number(f, name, &error)) {
+            return error;
+        }
     }
     return xasprintf("network \"%s\" is not vni:N, vlan:N, untagged, "
                      "metadata:0xN or other", name);
