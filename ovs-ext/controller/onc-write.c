@@ -113,7 +113,8 @@ write_learned(struct writer *w, const struct ovsext_affinity *a,
 }
 
 /* A learned row of traffic that is gone, or of a host that is: it stays for a
- * while, as traffic comes back, and says until when. */
+ * while, as traffic comes back, and says until when.  A pin set at the same
+ * moment is not to end by that. */
 static void
 expire(struct writer *w, const struct ovsext_affinity *a)
 {
@@ -122,10 +123,12 @@ expire(struct writer *w, const struct ovsext_affinity *a)
     if (!a->n_expiry || left > w->onc->expiry_ms) {
         int64_t expiry = w->wall_now + w->onc->expiry_ms;
 
+        ovsext_affinity_verify_origin(a);
         left = w->onc->expiry_ms;
         ovsext_affinity_set_expiry(a, &expiry, 1);
         w->rows++;
     } else if (left <= 0) {
+        ovsext_affinity_verify_origin(a);
         ovsext_affinity_delete(a);
         w->rows++;
         if (w->row) {
