@@ -63,6 +63,8 @@ onc_create(const char *remote)
     track_table(onc->idl, &ovsext_table_traffic_profile);
     track_table(onc->idl, &ovsext_table_affinity);
     track_table(onc->idl, &ovsext_table_affinity_report);
+    track_table(onc->idl, &ovsext_table_rbac_role);
+    track_table(onc->idl, &ovsext_table_rbac_permission);
     ovsdb_idl_track_add_column(onc->idl, &ovsext_ext_global_col_options);
     ovsdb_idl_omit(onc->idl, &ovsext_traffic_profile_col_destinations);
 
@@ -410,6 +412,17 @@ receive(struct onc *onc, uint64_t until_us)
     return true;
 }
 
+/* Has the RBAC rows compared with what they should be, if somebody has changed
+ * one. */
+static void
+check_rbac(struct onc *onc)
+{
+    if (onc->refilled || ovsext_rbac_role_track_get_first(onc->idl)
+        || ovsext_rbac_permission_track_get_first(onc->idl)) {
+        onc->rbac_done = false;
+    }
+}
+
 /* Takes in what was received and acts on it, within the bounds of a loop. */
 static void
 work(struct onc *onc, long long int now, uint64_t start_us)
@@ -419,6 +432,7 @@ work(struct onc *onc, long long int now, uint64_t start_us)
         if (!onc_is_intake_begun(onc)) {
             onc_config_sync(onc);
             onc_sync_networks(onc);
+            check_rbac(onc);
         }
         onc->received = !onc_intake(onc, start_us + ONC_LOOP_DIGEST_US);
         if (onc->received) {
