@@ -19,6 +19,7 @@
 
 #include "hash.h"
 #include "ovsdb-idl.h"
+#include "sset.h"
 #include "timeval.h"
 #include "util.h"
 #include "uuid.h"
@@ -46,17 +47,20 @@ apply_network(struct onc *onc, struct onc_host *h, int slot)
                             net ? net->weight : 1);
 }
 
-/* The wishes for network 'name' changed. */
+/* The wishes for the networks 'names' changed. */
 static void
-network_changed(struct onc *onc, const char *name)
+networks_changed(struct onc *onc, const struct sset *names)
 {
     struct shash_node *node;
 
+    if (sset_is_empty(names)) {
+        return;
+    }
     SHASH_FOR_EACH (node, &onc->hosts) {
         struct onc_host *h = node->data;
 
         AFF_PROFILE_FOR_EACH (slot, h->aff) {
-            if (!strcmp(aff_profile_network(h->aff, slot), name)) {
+            if (sset_contains(names, aff_profile_network(h->aff, slot))) {
                 apply_network(onc, h, slot);
                 onc_host_dirty(onc, h, false);
             }
@@ -70,6 +74,7 @@ onc_sync_networks(struct onc *onc)
 {
     const struct ovsext_network *row;
     struct shash old = onc->networks;
+    struct sset changed = SSET_INITIALIZER(&changed);
     struct shash_node *node;
 
     if (!ovsext_network_track_get_first(onc->idl) && !onc->refilled) {
@@ -89,14 +94,16 @@ onc_sync_networks(struct onc *onc)
         const struct onc_network *b = shash_find_data(&old, node->name);
 
         if (!b || a->exclusive != b->exclusive || a->weight != b->weight) {
-            network_changed(onc, node->name);
+            sset_add(&changed, node->name);
         }
     }
     SHASH_FOR_EACH (node, &old) {
         if (!shash_find(&onc->networks, node->name)) {
-            network_changed(onc, node->name);
+            sset_add(&changed, node->name);
         }
     }
+    networks_changed(onc, &changed);
+    sset_destroy(&changed);
     shash_destroy_free_data(&old);
 }
 
