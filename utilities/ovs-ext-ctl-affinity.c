@@ -316,6 +316,20 @@ show_profiles(struct ctl_context *ctx, const char *host, struct svec *lines)
     }
 }
 
+/* Where 'a' directs to, or would if its resource were to be had. */
+static char *
+target_to_string(struct ctl_context *ctx, const struct ovsext_affinity *a)
+{
+    const struct ovsext_resource *r;
+
+    if (a->resource || !a->resource_name[0]) {
+        return xstrdup(a->resource ? a->resource->name : "none");
+    }
+    r = db_resource_row(ctx->idl, a->host, a->resource_name);
+    return xasprintf("%s (%s)", a->resource_name,
+                     r ? r->state : "not there");
+}
+
 static void
 show_affinity(struct ctl_context *ctx, const char *host, struct svec *lines)
 {
@@ -323,15 +337,13 @@ show_affinity(struct ctl_context *ctx, const char *host, struct svec *lines)
 
     OVSEXT_AFFINITY_FOR_EACH (a, ctx->idl) {
         if (!strcmp(a->host, host)) {
+            char *target = target_to_string(ctx, a);
+
             svec_add_nocopy(lines,
-                            xasprintf("    Affinity %s %s: %s%s, %s, score "
-                                      "%.3g", a->network, a->class_,
-                                      (a->resource ? a->resource->name
-                                       : a->resource_name[0]
-                                       ? a->resource_name : "none"),
-                                      (!a->resource && a->resource_name[0]
-                                       ? " (not there)" : ""),
+                            xasprintf("    Affinity %s %s: %s, %s, score "
+                                      "%.3g", a->network, a->class_, target,
                                       a->origin, a->score));
+            free(target);
         }
     }
 }

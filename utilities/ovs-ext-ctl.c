@@ -226,13 +226,15 @@ parse_option(int c, const char *name, struct shash *local_options)
         leader_only = c == OPT_LEADER_ONLY;
         break;
 
-    case OPT_LOCAL:
-        if (shash_find(local_options, name)) {
-            ctl_fatal("option \"--%s\" is given twice", name);
+    case OPT_LOCAL: {
+        char *option = xasprintf("--%s", name);
+
+        if (shash_find(local_options, option)) {
+            ctl_fatal("option \"%s\" is given twice", option);
         }
-        shash_add_nocopy(local_options, xasprintf("--%s", name),
-                         nullable_xstrdup(optarg));
+        shash_add_nocopy(local_options, option, nullable_xstrdup(optarg));
         break;
+    }
 
     case 't':
         if (!str_to_uint(optarg, 10, &timeout) || !timeout) {

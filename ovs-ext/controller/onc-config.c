@@ -27,15 +27,13 @@ VLOG_DEFINE_THIS_MODULE(onc_config);
 static void
 complain(struct onc *onc, const char *key, const char *value, const char *want)
 {
-    char *text = xasprintf("%s=%s", key, value);
+    const char *last = shash_find_data(&onc->bad_options, key);
 
-    if (!shash_find(&onc->bad_options, text)) {
-        shash_clear(&onc->bad_options);
-        shash_add(&onc->bad_options, text, NULL);
+    if (!last || strcmp(last, value)) {
+        free(shash_replace(&onc->bad_options, key, xstrdup(value)));
         VLOG_WARN("options:%s=\"%s\" is not %s, keeping what was", key, value,
                   want);
     }
-    free(text);
 }
 
 /* Numbers, with their ranges.  Those of integral type are in 'get_numbers'. */

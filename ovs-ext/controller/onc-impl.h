@@ -144,7 +144,8 @@ struct onc {
     struct aff_config config;
     long long int expiry_ms;
     uint64_t seed;
-    struct shash bad_options;   /* Values that were complained about. */
+    struct shash bad_options;   /* Values that were complained about last, by
+                                 * option. */
     struct aff_learner learner;
     uint64_t saved_reports;     /* learner.n_reports in the database. */
     long long int save_at;

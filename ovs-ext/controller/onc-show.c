@@ -153,7 +153,7 @@ show_status(struct unixctl_conn *conn, int argc, const char *argv[],
     }
 }
 
-/* "controller/status --reset": the CPU figures start anew. */
+/* "controller/status-reset": the CPU figures start anew. */
 static void
 reset_status(struct unixctl_conn *conn, int argc OVS_UNUSED,
              const char *argv[] OVS_UNUSED, void *onc_)

@@ -93,7 +93,7 @@ onc_destroy(struct onc *onc)
         onc_forget(onc);
         shash_destroy(&onc->hosts);
         shash_destroy_free_data(&onc->networks);
-        shash_destroy(&onc->bad_options);
+        shash_destroy_free_data(&onc->bad_options);
         db_conn_watch_uninit(&onc->watch);
         ovsdb_idl_destroy(onc->idl);
         free(onc);
