@@ -47,13 +47,15 @@ own(struct net *net, int i, const char *key, uint32_t ttl)
 }
 
 /* Two keys of sessions with one hash, which anybody can make (an integer
- * relation among powers of the prime of FNV).  The first one stays, at the host
- * that has it and at others; the second is nowhere taken for it. */
+ * relation among powers of the prime of FNV).  The one that a host has first
+ * stays there, and the other is not taken for it. */
 static void
 test_collision(void)
 {
-    static const char first[] = "\x0e\x6e\x9e\x2d\x5d\x71\x06\xb1\x7b\x35";
-    static const char second[] = "\x66\x2f\xbb\x38\xd1\xd5\x0c\x4e\x26\x28";
+    static const char first[]
+        = "\x0e\x6e\x9e\x2d\x5d\x71\x06\xb1\x7b\x35";
+    static const char second[]
+        = "\x66\x2f\xbb\x38\xd1\xd5\x0c\x4e\x26\x28";
     struct gossip_record a = { .class = GOSSIP_SESSION, .key_len = 10 }, b = a;
     struct net *net = net_create(2);
     struct gossip_stats stats;

@@ -193,10 +193,10 @@ gossip_epoch_take(const char *path, uint64_t now, uint64_t *epoch)
     return error;
 }
 
-/* Opens a socket for 'listen', "ADDRESS:PORT", the address that others reach us
- * at.  Returns 0 and '*udpp', for gossip_udp_start() or gossip_udp_destroy()
- * and nothing else, or a positive errno and '*errorp', which the caller
- * frees. */
+/* Opens a socket for 'listen', "ADDRESS:PORT", the address that others reach
+ * us at.  Returns 0 and '*udpp', for gossip_udp_start() or
+ * gossip_udp_destroy() and nothing else, or a positive errno and '*errorp',
+ * which the caller frees. */
 int
 gossip_udp_open(const char *listen, struct gossip_udp **udpp, char **errorp)
 {
