@@ -5,6 +5,8 @@ port to port: it is looked up, its owner determined, its header pushed.  A
 thread, which has its CPU to itself, is offered more than it can take; the
 difference of its rates says it."""
 
+import time
+
 from bench.fleet import wait_for
 from bench.lab import leave_to_pmd, median, say, taking_turns
 from bench.session_dut import PMD_MASK, Dut
@@ -14,6 +16,9 @@ ROUNDS = 5
 SLICE_MS = 400
 OFFERED = 40                    # Mpps, more than a core can take.
 PEERS = 4
+SETTLE = 2.5                    # Seconds for which packets may go to former
+                                 # owners.  Entries for those would crowd the
+                                 # exact match cache for as long as it lasts.
 
 
 def set_up(args, kind):
@@ -26,6 +31,7 @@ def set_up(args, kind):
         dut.serve(PEERS)
         for i in range(PEERS):
             dut.locate(i, i)
+        time.sleep(SETTLE)
     wait_for("%s: packets delivered" % kind, lambda:
              dut.traffic(50, 0.01)["loss"] == 0, 20)
     return dut
