@@ -58,9 +58,9 @@
  * ---------------------
  *
  * update          no allocation, no system call, bounded time: with all models
- *                 0.9 us for a horizon of 1, 4 us for 24, most of it for mlp;
- *                 with FORECAST_LIGHT 0.2 and 0.7 us ('./quickstart bench
- *                 forecast' measures it)
+ *                 0.8 us for a horizon of 1, 1.5 for 6, 5 for 24 (medians of
+ *                 './quickstart bench forecast'), most of it for mlp; with
+ *                 FORECAST_LIGHT 0.2 to 0.3 us for 1, 0.6 to 0.9 for 24
  * memory          fixed by the configuration, one block, see forecast_size():
  *                 horizon 5 without a season 8 kB, FORECAST_LIGHT 3.3 kB; with
  *                 a season of 24 11 and 4.5 kB, of 288 20 and 11 kB

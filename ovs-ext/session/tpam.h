@@ -39,7 +39,7 @@
  * Properties and limits
  * ---------------------
  *
- * time            a run: 0.2 us a forecast (4 a host, 2 a group), and sorting
+ * time            a run: 0.3 us a forecast (4 a host, 2 a group), and sorting
  *                 the groups of each host; a case learned: 16 multiplications
  * memory          11 kB a host, 6.5 kB a group; TPAM_MAX_HOSTS hosts
  * learning        a case a group and horizon at most; nothing is learned of
