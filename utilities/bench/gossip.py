@@ -9,7 +9,10 @@ are off, updates arrive by gossip or not at all.
 
 p50_s and p99_s are the times until all nodes have an update; null: more than
 that share never got everywhere.  Of 10,000 nodes each knows 20 (its neighbours
-in the ring, or random ones): 10^8 members do not fit into memory."""
+in the ring, or random ones): 10^8 members do not fit into memory.  With
+memberlist's parameters those do not get through the first seconds in which
+all tell of themselves (stopped after 8 minutes, at 6.5 GB), so it is simulated
+up to 1,000."""
 
 import json
 import os
@@ -33,7 +36,7 @@ def cases():
         for loss in (0, 0.1, 0.3, 0.5)[:3 if nodes == 1000 else 4]:
             yield BOTH, {"nodes": nodes, "loss": loss, "rate": rate,
                          "duration": duration}
-    yield BOTH, {"nodes": 10000, "loss": 0, "rate": 5, "duration": 5,
+    yield ("ours",), {"nodes": 10000, "loss": 0, "rate": 5, "duration": 5,
                  "view": 20}
     # What it costs to say nothing.
     yield BOTH, {"nodes": 100, "rate": 0, "duration": 60, "sync": 1}
