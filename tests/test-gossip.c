@@ -84,6 +84,45 @@ test_collision(void)
     net_destroy(net);
 }
 
+/* A long key, as those of sessions are, with the hash of a short one, as those
+ * of backends are: the short one has the place on all hosts. */
+static void
+test_yield(void)
+{
+    static const char backend[]
+        = "\x5b\x05\xf2\x80\xa6\x8c\xed\x93\xb6";
+    static const char session[]
+        = "\x02\x01\x1e\x0a\x02\x05\x1d\x0b\x19"
+          "\x0a\x0e\x04\x03\x0c\x03\x02\x3c\x07";
+    struct gossip_record a = { .class = GOSSIP_SESSION, .key_len = 9 };
+    struct gossip_record b = { .class = GOSSIP_SESSION, .key_len = 18 };
+    struct net *net = net_create(2);
+
+    memcpy(a.key, backend, 9);
+    memcpy(b.key, session, 18);
+    CHECK(gossip_record_hash(&a) == gossip_record_hash(&b));
+
+    /* Its own. */
+    net_start(net, 0);
+    own(net, 0, session, 0);
+    CHECK(have(net, 0, session));
+    own(net, 0, backend, 0);
+    CHECK(have(net, 0, backend) && !have(net, 0, session));
+    own(net, 0, session, 0);
+    CHECK(have(net, 0, backend) && !have(net, 0, session));
+    CHECK_EQ(gossip_n_records(net->nodes[0].g), 1);
+
+    /* Another's, which was there first. */
+    net_start(net, 1);
+    own(net, 1, session, 0);
+    CHECK(have(net, 1, session));
+    CHECK(net_run_until(net, net_all_alive, 20000));
+    net_run(net, 10000);
+    CHECK(have(net, 1, backend) && !have(net, 1, session));
+    CHECK(have(net, 0, backend) && !have(net, 0, session));
+    net_destroy(net);
+}
+
 /* Hosts that know a seed find all others. */
 static void
 test_join(void)
@@ -690,6 +729,7 @@ test_rotation(void)
 static const struct test tests[] = {
     { "join", test_join },
     { "collision", test_collision },
+    { "yield", test_yield },
     { "islands", test_islands },
     { "death", test_death },
     { "refutation", test_refutation },

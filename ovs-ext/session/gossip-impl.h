@@ -148,6 +148,8 @@ void gossip_store_init__(struct gossip *);
 void gossip_store_destroy__(struct gossip *);
 struct item *gossip_item_find__(const struct gossip *, uint64_t hash);
 bool gossip_item_is__(const struct item *, const struct gossip_record *);
+bool gossip_item_yields__(struct gossip *, struct item *,
+                          const struct gossip_record *);
 struct item *gossip_store_put__(struct gossip *, const struct gossip_record *);
 void gossip_store_run__(struct gossip *);
 uint64_t gossip_root__(const struct gossip *);

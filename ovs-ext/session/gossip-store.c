@@ -168,6 +168,26 @@ make_room(struct gossip *g, const struct gossip_record *r)
     return true;
 }
 
+/* Has 'item', which is about something else than 'r' and has its hash, make
+ * room for it if it should.  Returns whether it has.  Clients choose the keys
+ * of sessions, which are longer than any other: so the shorter key has the
+ * place, and nobody is kept from hearing of members and backends.  Of keys
+ * equally long the first stays. */
+bool
+gossip_item_yields__(struct gossip *g, struct item *item,
+                     const struct gossip_record *r)
+{
+    if (item->member || r->key_len >= item->r.key_len) {
+        return false;
+    }
+    if (g->cfg.changed) {
+        g->cfg.changed(g->cfg.aux, &item->r, true);
+    }
+    g->stats.records_evicted++;
+    item_destroy(g, item);
+    return true;
+}
+
 /* Stores 'r', which is known to be newer than what is there.  Returns its
  * item, or null if it is of a member for which there is no room, or if another
  * record has its place. */
@@ -178,9 +198,13 @@ gossip_store_put__(struct gossip *g, const struct gossip_record *r)
     struct item *item = gossip_item_find__(g, hash);
 
     if (item && !gossip_item_is__(item, r)) {
-        g->stats.records_refused++;
-        return NULL;
-    } else if (item) {
+        if (!gossip_item_yields__(g, item, r)) {
+            g->stats.records_refused++;
+            return NULL;
+        }
+        item = NULL;
+    }
+    if (item) {
         account(g, item);
         if (!item->member) {
             ovs_list_remove(&item->lru_node);

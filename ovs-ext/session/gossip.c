@@ -273,7 +273,10 @@ receive_record(struct gossip *g, uint64_t from, const struct gossip_tlv *tlv)
     struct item *item = gossip_item_find__(g, gossip_record_hash(&r));
     if (item && !gossip_item_is__(item, &r)) {
         g->stats.rx_bad_records++;
-        return;
+        if (!gossip_item_yields__(g, item, &r)) {
+            return;
+        }
+        item = NULL;
     }
     int newer = item ? gossip_compare__(r.version, r.origin, &item->r) : 1;
 
