@@ -27,7 +27,9 @@
 VLOG_DEFINE_THIS_MODULE(session_agent);
 
 enum {
-    JOIN_MS = 700,              /* To hear where backends are. */
+    JOIN_MS = 1500,             /* To hear where backends are, and then which
+                                 * sessions began elsewhere meanwhile: others
+                                 * need 0.5 s to find those in their tables. */
     ALONE_MS = 3000,            /* To find anybody. */
     PLAN_MS = 5,                /* After a plan, at least so long without
                                  * another; and as long as it took. */
@@ -129,6 +131,28 @@ is_ready(long long int now)
     return (!others || now - session_ag.active_since >= ALONE_MS
             || (session_ag.joined_at
                 && now - session_ag.joined_at >= JOIN_MS));
+}
+
+/* Whether gossip should have begun and has not, but may any moment: the host's
+ * address often comes after the daemon.  To be alone until then would be to
+ * take what others have for new sessions of the backends here. */
+bool
+session_waits_for_gossip(long long int now)
+{
+    return (session_ag.local.gossip && !session_gossip()
+            && now - session_ag.active_since < ALONE_MS);
+}
+
+static void
+note_alone(long long int now)
+{
+    bool alone = (session_ag.local.gossip && !session_gossip()
+                  && !session_waits_for_gossip(now));
+
+    if (alone && !session_ag.alone) {
+        VLOG_INFO("gossip has not begun: this host goes by its own backends");
+    }
+    session_ag.alone = alone;
 }
 
 /* The plan. */
@@ -258,7 +282,7 @@ begin(long long int now)
     make_tables();
     clear_sessions();           /* What PMD threads added during end(). */
     session_ag.active = true;
-    session_ag.ready = false;
+    session_ag.ready = session_ag.alone = false;
     session_ag.active_since = now;
     session_ag.joined_at = 0;
     session_ag.fleet_changed = true;
@@ -299,6 +323,7 @@ work(long long int now, bool due)
         session_ag.ready = true;
         changed = true;
     }
+    note_alone(now);
     if (due || changed || session_ag.places_changed
         || seq_read(session_dp_seq()) != session_ag.present_seq) {
         changed |= session_places_run(now);

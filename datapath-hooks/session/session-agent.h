@@ -87,6 +87,7 @@ struct session_agent {
                                  * configured. */
     bool by_hand;               /* The fleet is that of ext/session-debug. */
     bool ready;                 /* Enough was heard to make use of it. */
+    bool alone;                 /* For want of gossip, which should be. */
     long long int active_since, joined_at;
 
     struct hmap places;         /* Of struct session_place. */
@@ -127,6 +128,7 @@ enum { SESSION_MAX_RECORDS = 262144 };  /* Of gossip, but members. */
 /* Gossips as 'session_ag.local' says, or changes to that.  Returns false if it
  * does not gossip (yet): that is tried again. */
 bool session_gossip_start(long long int now);
+bool session_waits_for_gossip(long long int now);   /* session-agent.c */
 void session_gossip_stop(void);
 void session_gossip_run(long long int now, bool due);
 void session_gossip_wait(void);

@@ -28,7 +28,8 @@
 VLOG_DEFINE_THIS_MODULE(session_gossip);
 
 enum {
-    RETRY_MS = 1000,            /* After what did not work. */
+    RETRY_MS = 250,             /* After what did not work: the address may
+                                 * come right after the daemon. */
     LOOK_MS = 1000,             /* Between looks at the keyring file. */
     HELLO_MS = 1000,
     HELLOS = 16,                /* At a time. */
@@ -263,7 +264,9 @@ start_over(long long int now)
     session_ag.ready = false;
     session_ag.active_since = now;
     session_ag.joined_at = 0;
-    destroy();
+    if (udp) {
+        destroy();
+    }
 }
 
 /* Has 'new' gossip as is configured now.  Only here, after all that may fail,
@@ -313,9 +316,7 @@ create(long long int now)
     gossip_udp_open(listen, &new, &error);
     note(&udp_error, error, "external_ids:ovs-ext-gossip");
     if (new) {
-        if (udp) {
-            start_over(now);
-        }
+        start_over(now);
         start(new);
     }
 }

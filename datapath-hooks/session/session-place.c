@@ -74,6 +74,12 @@ session_backend_find(uint64_t backend, const struct sess_service **servicep)
 }
 
 static void
+note(const struct session_place *p, bool here)
+{
+    VLOG_INFO("backend %s is %s", p->name, here ? "here" : "no longer here");
+}
+
+static void
 claim(struct session_place *p, bool here, long long int now)
 {
     struct gossip *g = session_gossip();
@@ -89,7 +95,7 @@ claim(struct session_place *p, bool here, long long int now)
         gossip_close_session(g, key, sizeof key);
     }
     p->claimed_at = now;
-    VLOG_INFO("backend %s is %s", p->name, here ? "here" : "no longer here");
+    note(p, here);
 }
 
 static void
@@ -208,8 +214,13 @@ place_run(struct session_place *p, bool present, long long int now)
         p->alive = (p->host && (!session_gossip()
                                 || session_gossip_is_alive(p->host)));
     } else if (!session_gossip()) {
-        p->host = present ? session_ag.self : 0;
-        p->alive = present;
+        if (!session_waits_for_gossip(now)) {
+            if (present != (p->host != 0)) {
+                note(p, present);
+            }
+            p->host = present ? session_ag.self : 0;
+            p->alive = present;
+        }
     } else if (session_ag.ready) {
         by = claimed_by(p);
         if (should_claim(p, by, came, now)) {
