@@ -252,6 +252,7 @@ tests_test_affinity_host_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 check_PROGRAMS += \
 	tests/fuzz-gossip \
 	tests/test-gossip \
+	tests/test-gossip-records \
 	tests/test-gossip-seal \
 	tests/test-session-host
 tests_fuzz_gossip_SOURCES = \
@@ -265,6 +266,8 @@ GOSSIP_NET = \
 	tests/test-steering-util.h
 tests_test_gossip_SOURCES = $(GOSSIP_NET) tests/test-gossip.c
 tests_test_gossip_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_gossip_records_SOURCES = $(GOSSIP_NET) tests/test-gossip-records.c
+tests_test_gossip_records_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_gossip_seal_SOURCES = $(GOSSIP_NET) tests/test-gossip-seal.c
 tests_test_gossip_seal_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_session_host_SOURCES = \

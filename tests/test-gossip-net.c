@@ -217,3 +217,41 @@ net_state(const struct net *net, int at, int of)
     return (gossip_member(net->nodes[at].g, gossip_host_id(name), &info)
             ? info.state : GOSSIP_LEFT);
 }
+
+/* A network of 'n' hosts that know each other. */
+struct net *
+net_met(int n)
+{
+    struct net *net = net_create(n);
+
+    net_start_all(net);
+    ovs_assert(net_run_until(net, net_all_alive, 20000));
+    return net;
+}
+
+/* Whether host 'i' has the record of session 'key'. */
+bool
+net_have(const struct net *net, int i, const char *key)
+{
+    return gossip_lookup(net->nodes[i].g, GOSSIP_SESSION, key, strlen(key));
+}
+
+/* How many of the hosts that are up have it. */
+int
+net_n_having(const struct net *net, const char *key)
+{
+    int n = 0;
+
+    for (int i = 0; i < net->n; i++) {
+        n += net->nodes[i].up && net_have(net, i, key);
+    }
+    return n;
+}
+
+/* Has host 'i' say that it has that session, for 'ttl' ms, or for ever. */
+void
+net_own(struct net *net, int i, const char *key, uint32_t ttl)
+{
+    gossip_own_session(net->nodes[i].g, key, strlen(key),
+                       gossip_self(net->nodes[i].g), ttl);
+}

@@ -63,4 +63,9 @@ bool net_all_alive(const struct net *);
 enum gossip_state net_state(const struct net *, int at, int of);
 void net_key(int i, uint8_t key[GOSSIP_KEY_SIZE]);
 
+struct net *net_met(int n);
+void net_own(struct net *, int i, const char *key, uint32_t ttl);
+bool net_have(const struct net *, int i, const char *key);
+int net_n_having(const struct net *, const char *key);
+
 #endif /* test-gossip-net.h */

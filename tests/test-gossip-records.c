@@ -1,0 +1,393 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* Unit tests of gossip: records, how they spread, are compared and are kept
+ * within bounds, and what keys they have. */
+
+#include <config.h>
+
+#include <string.h>
+
+#include "tests/test-gossip-net.h"
+#include "tests/test-steering-util.h"
+
+/* Two keys of sessions with one hash, which anybody can make (an integer
+ * relation among powers of the prime of FNV).  The one that a host has first
+ * stays there, and the other is not taken for it. */
+static void
+test_collision(void)
+{
+    static const char first[]
+        = "\x0e\x6e\x9e\x2d\x5d\x71\x06\xb1\x7b\x35";
+    static const char second[]
+        = "\x66\x2f\xbb\x38\xd1\xd5\x0c\x4e\x26\x28";
+    struct gossip_record a = { .class = GOSSIP_SESSION, .key_len = 10 }, b = a;
+    struct net *net = net_create(2);
+    struct gossip_stats stats;
+
+    memcpy(a.key, first, 10);
+    memcpy(b.key, second, 10);
+    CHECK(gossip_record_hash(&a) == gossip_record_hash(&b));
+
+    /* Its own, before there is anybody else. */
+    net_start(net, 0);
+    net_own(net, 0, first, 0);
+    net_own(net, 0, second, 0);
+    CHECK(net_have(net, 0, first) && !net_have(net, 0, second));
+    CHECK_EQ(gossip_n_records(net->nodes[0].g), 1);
+
+    /* Another's. */
+    net_start(net, 1);
+    net_own(net, 1, second, 0);
+    CHECK(net_have(net, 1, second) && !net_have(net, 1, first));
+    CHECK(net_run_until(net, net_all_alive, 20000));
+    net_run(net, 10000);
+    CHECK(net_have(net, 0, first) && !net_have(net, 0, second));
+    CHECK(net_have(net, 1, second) && !net_have(net, 1, first));
+    gossip_get_stats(net->nodes[0].g, &stats);
+    CHECK(stats.rx_bad_records > 0);
+    net_destroy(net);
+}
+
+/* A long key, as those of sessions are, with the hash of a short one, as those
+ * of backends are: the short one has the place on all hosts. */
+static void
+test_yield(void)
+{
+    static const char backend[]
+        = "\x5b\x05\xf2\x80\xa6\x8c\xed\x93\xb6";
+    static const char session[]
+        = "\x02\x01\x1e\x0a\x02\x05\x1d\x0b\x19"
+          "\x0a\x0e\x04\x03\x0c\x03\x02\x3c\x07";
+    struct gossip_record a = { .class = GOSSIP_SESSION, .key_len = 9 };
+    struct gossip_record b = { .class = GOSSIP_SESSION, .key_len = 18 };
+    struct net *net = net_create(2);
+
+    memcpy(a.key, backend, 9);
+    memcpy(b.key, session, 18);
+    CHECK(gossip_record_hash(&a) == gossip_record_hash(&b));
+
+    /* Its own. */
+    net_start(net, 0);
+    net_own(net, 0, session, 0);
+    CHECK(net_have(net, 0, session));
+    net_own(net, 0, backend, 0);
+    CHECK(net_have(net, 0, backend) && !net_have(net, 0, session));
+    net_own(net, 0, session, 0);
+    CHECK(net_have(net, 0, backend) && !net_have(net, 0, session));
+    CHECK_EQ(gossip_n_records(net->nodes[0].g), 1);
+
+    /* Another's, which was there first. */
+    net_start(net, 1);
+    net_own(net, 1, session, 0);
+    CHECK(net_have(net, 1, session));
+    CHECK(net_run_until(net, net_all_alive, 20000));
+    net_run(net, 10000);
+    CHECK(net_have(net, 1, backend) && !net_have(net, 1, session));
+    CHECK(net_have(net, 0, backend) && !net_have(net, 0, session));
+    net_destroy(net);
+}
+
+/* Everything that is said reaches all, quickly, and the newest counts. */
+static void
+test_spread(void)
+{
+    struct net *net = net_met(20);
+    struct gossip_session_value v;
+    struct gossip_load_value load = { 0.5, 0.25, 1, 77 };
+    const struct gossip_record *r;
+    uint8_t key[8];
+
+    net_own(net, 3, "a session", 0);
+    net_run(net, 300);
+    CHECK_EQ(net_n_having(net, "a session"), 20);
+    net_own(net, 8, "a session", 0);                /* It has moved. */
+    gossip_load(net->nodes[8].g, &load);
+    net_run(net, 300);
+    gossip_put(key, gossip_self(net->nodes[8].g), 8);
+    for (int i = 0; i < 20; i++) {
+        r = gossip_lookup(net->nodes[i].g, GOSSIP_SESSION, "a session", 9);
+        CHECK(gossip_session_decode(r, &v));
+        CHECK(!v.closed && v.host == gossip_self(net->nodes[8].g));
+        r = gossip_lookup(net->nodes[i].g, GOSSIP_LOAD, key, 8);
+        CHECK(r && gossip_load_decode(r, &load));
+        CHECK(load.cpu > 0.49 && load.cpu < 0.51 && load.sessions == 77);
+    }
+    gossip_close_session(net->nodes[0].g, "a session", 9);
+    net_run(net, 300);
+    r = gossip_lookup(net->nodes[19].g, GOSSIP_SESSION, "a session", 9);
+    CHECK(gossip_session_decode(r, &v) && v.closed);
+    net_run(net, 61000);                        /* Then it is forgotten. */
+    CHECK_EQ(net_n_having(net, "a session"), 0);
+    CHECK_EQ(net->nodes[19].expired, 1);
+    net_destroy(net);
+}
+
+/* Nothing is sent but probes when there is nothing to say. */
+static void
+test_silence(void)
+{
+    struct net *net = net_met(10);
+    struct gossip_stats before, after;
+
+    net_run(net, 5000);
+    gossip_get_stats(net->nodes[0].g, &before);
+    net_run(net, 10000);
+    gossip_get_stats(net->nodes[0].g, &after);
+    CHECK(after.tx_datagrams - before.tx_datagrams <= 30);
+    CHECK_EQ(gossip_n_queued(net->nodes[0].g), 0);
+    net_destroy(net);
+}
+
+/* With a third of all datagrams lost, updates arrive without comparisons. */
+static void
+test_loss(void)
+{
+    struct net *net = net_create(8);
+    char key[16];
+
+    net_start_all(net);
+    CHECK(net_run_until(net, net_all_alive, 20000));
+    for (int i = 0; i < 8; i++) {
+        net_stop(net, i);
+    }
+    net->cfg.sync_interval = 0;
+    net_start_all(net);
+    for (int i = 0; i < 8; i++) {
+        for (int j = 0; j < 8; j++) {
+            char name[16];
+            struct gossip_addr addr = net_addr(j);
+
+            snprintf(name, sizeof name, "node-%d", j);
+            gossip_add_member(net->nodes[i].g, name, &addr,
+                              net->nodes[j].epoch);
+        }
+    }
+    net->loss = 0.3;
+    net_run(net, 15000);
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof key, "s%d", i);
+        net_own(net, i % 8, key, 0);
+        net_run(net, 20);
+    }
+    net_run(net, 1500);
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof key, "s%d", i);
+        CHECK_EQ(net_n_having(net, key), 8);
+    }
+    net_destroy(net);
+}
+
+static bool
+drop_sixth(const struct net *net OVS_UNUSED, int from, int to)
+{
+    return from == 5 || to == 5;
+}
+
+/* Comparisons bring what was missed, and only that. */
+static void
+test_sync(void)
+{
+    struct net *net = net_met(6);
+    struct gossip_stats stats;
+    uint64_t before = 0, after = 0;
+    char key[16];
+
+    for (int i = 0; i < 3000; i++) {
+        snprintf(key, sizeof key, "s%d", i);
+        net_own(net, i % 5, key, 0);
+        if (i % 20 == 0) {
+            net_run(net, 10);
+        }
+    }
+    net_run(net, 20000);
+    CHECK_EQ(gossip_n_records(net->nodes[5].g), 3000);
+    net_run(net, 20000);
+    for (int i = 0; i < 6; i++) {
+        gossip_get_stats(net->nodes[i].g, &stats);
+        before += stats.sync_records;
+    }
+    net->drops = drop_sixth;
+    for (int i = 0; i < 30; i++) {
+        snprintf(key, sizeof key, "t%d", i);
+        net_own(net, i % 5, key, 0);
+    }
+    net_run(net, 1500);
+    CHECK_EQ(gossip_n_records(net->nodes[5].g), 3000);
+    net->drops = NULL;
+    net_run(net, 40000);
+    CHECK_EQ(gossip_n_records(net->nodes[5].g), 3030);
+    for (int i = 0; i < 6; i++) {
+        gossip_get_stats(net->nodes[i].g, &stats);
+        after += stats.sync_records;
+    }
+    CHECK(after - before >= 30 && after - before <= 150);
+    net_destroy(net);
+}
+
+/* A host that comes late gets everything, in datagrams that fit. */
+static void
+test_late(void)
+{
+    struct net *net = net_create(4);
+    char key[16];
+
+    for (int i = 0; i < 3; i++) {
+        net_start(net, i);
+    }
+    net_run(net, 5000);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(key, sizeof key, "s%d", i);
+        net_own(net, i % 3, key, 0);
+        net_run(net, 2);
+    }
+    net_start(net, 3);
+    net_run(net, 90000);
+    CHECK_EQ(gossip_n_records(net->nodes[3].g), 5000);
+    CHECK(net->largest > 1000 && net->largest <= GOSSIP_MTU);
+    net_destroy(net);
+}
+
+static bool
+drop_all(const struct net *net OVS_UNUSED, int from OVS_UNUSED,
+         int to OVS_UNUSED)
+{
+    return true;
+}
+
+/* A storm of news: queue, records and rate stay within bounds. */
+static void
+test_bounds(void)
+{
+    struct net *net = net_create(4);
+    struct gossip_stats before, after;
+    char key[16];
+
+    net->cfg.max_records = 1000;
+    net->cfg.max_queue = 200;
+    net->cfg.max_rate = 50000;
+    net_start_all(net);
+    CHECK(net_run_until(net, net_all_alive, 20000));
+    gossip_get_stats(net->nodes[0].g, &before);
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof key, "s%d", i);
+        net_own(net, 0, key, 0);
+        CHECK(gossip_n_queued(net->nodes[0].g) <= 200);
+        CHECK(gossip_n_records(net->nodes[0].g) <= 1000);
+        if (i % 20 == 0) {
+            net_run(net, 10);
+        }
+    }
+    gossip_get_stats(net->nodes[0].g, &after);
+    CHECK(after.queue_dropped > 1000 && after.records_evicted >= 19000);
+    CHECK(after.throttled);
+    /* 10 s, a burst of a quarter of a second, and what answers others. */
+    CHECK(after.tx_bytes - before.tx_bytes < 10 * 50000 + 50000 + 300000);
+    for (int i = 1; i < 4; i++) {
+        CHECK(gossip_n_records(net->nodes[i].g) <= 1000);
+    }
+    CHECK(net->largest <= GOSSIP_MTU);
+    CHECK(net_have(net, 0, "s19999"));
+    net->drops = drop_all;
+    net_destroy(net);
+}
+
+/* Improbable hints stay home, and of too many the improbable ones. */
+static void
+test_hints(void)
+{
+    struct net *net = net_create(5);
+    struct gossip_hint_value v = { .target = 5, .template_id = 42 };
+    const struct gossip_record *r;
+    struct gossip_stats stats;
+    int told = 0;
+    char key[16];
+
+    net->cfg.hint_rate = 10;
+    net_start_all(net);
+    CHECK(net_run_until(net, net_all_alive, 20000));
+    v.probability = 0.4;
+    CHECK(!gossip_hint(net->nodes[0].g, "no", 2, &v, 1000));
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof key, "s%03d", i);
+        v.probability = 0.5 + i / 1000.0;
+        CHECK(gossip_hint(net->nodes[0].g, key, 4, &v, 5000));
+    }
+    net_run(net, 3000);
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof key, "s%03d", i);
+        r = gossip_lookup(net->nodes[4].g, GOSSIP_HINT, key, 4);
+        if (r) {
+            struct gossip_hint_value got;
+
+            told++;
+            CHECK(gossip_hint_decode(r, &got) && got.template_id == 42
+                  && got.target == 5);
+            /* But for the one that was there when there were no others. */
+            CHECK(i == 0 || i >= 460);
+        }
+    }
+    CHECK(told >= 25 && told <= 35);
+    net_run(net, 8000);
+    CHECK(!gossip_lookup(net->nodes[4].g, GOSSIP_HINT, "s499", 4));
+    gossip_get_stats(net->nodes[0].g, &stats);
+    CHECK_EQ(stats.hints_told + stats.hints_home, 501);
+    net_destroy(net);
+}
+
+/* Keys change while updates flow: none is lost, nothing is refused. */
+static void
+test_rotation(void)
+{
+    struct net *net = net_met(6);
+    uint8_t old[GOSSIP_KEY_SIZE], new[GOSSIP_KEY_SIZE];
+    char name[16];
+
+    net_key(1, old);
+    net_key(2, new);
+    for (int phase = 0; phase < 4; phase++) {
+        for (int i = 0; i < 6; i++) {           /* One host after another. */
+            struct gossip_seal *seal = net->nodes[i].seal;
+
+            if (phase == 1) {
+                CHECK_EQ(gossip_seal_add_key(seal, new), 0);
+            } else if (phase == 2) {
+                CHECK_EQ(gossip_seal_use_key(seal, new), 0);
+            } else if (phase == 3) {
+                CHECK_EQ(gossip_seal_remove_key(seal, old), 0);
+                CHECK_EQ(gossip_seal_n_keys(seal), 1);
+            }
+            snprintf(name, sizeof name, "r%d-%d", phase, i);
+            net_own(net, i, name, 0);
+            net_run(net, 400);
+            CHECK_EQ(net_n_having(net, name), 6);
+        }
+    }
+    for (int i = 0; i < 6; i++) {
+        for (int e = GOSSIP_OPEN_OK + 1; e < GOSSIP_OPEN_N; e++) {
+            CHECK(e == GOSSIP_OPEN_SELF
+                  || !gossip_seal_count(net->nodes[i].seal, e));
+        }
+    }
+    net_destroy(net);
+}
+
+static const struct test tests[] = {
+    { "collision", test_collision },
+    { "yield", test_yield },
+    { "spread", test_spread },
+    { "silence", test_silence },
+    { "loss", test_loss },
+    { "sync", test_sync },
+    { "late", test_late },
+    { "bounds", test_bounds },
+    { "hints", test_hints },
+    { "rotation", test_rotation },
+    { NULL, NULL },
+};
+
+int
+main(int argc, char *argv[])
+{
+    return run_tests(tests, argc, argv);
+}
