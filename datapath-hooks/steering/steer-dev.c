@@ -175,7 +175,7 @@ steer_dev_rss_hash(uint16_t port, const struct flow *flow, uint32_t *hash)
         }
         n = 8;
     }
-    tuple[n++] = ntohs(flow->tp_src) << 16 | ntohs(flow->tp_dst);
+    tuple[n++] = (uint32_t) ntohs(flow->tp_src) << 16 | ntohs(flow->tp_dst);
     *hash = rte_softrss(tuple, n, key);
     return true;
 }
