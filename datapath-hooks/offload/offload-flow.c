@@ -141,7 +141,6 @@ flow_clear(struct offload_flow *flow)
 {
     free(flow->flow);
     free(flow->mask);
-    free(flow->tun_md);
     free(flow->actions);
 }
 
@@ -171,7 +170,9 @@ offload_flow_unref(struct offload_flow *flow)
     }
 }
 
-/* Takes a copy of what OVS wants offloaded. */
+/* Takes a copy of what OVS wants offloaded; not of the OpenFlow layout of
+ * tunnel metadata, which dpif-netdev leaves uninitialized and no provider
+ * reads. */
 void
 offload_flow_set(struct offload_flow *flow, const struct match *match,
                  const struct nlattr *actions, size_t actions_len,
@@ -181,8 +182,6 @@ offload_flow_set(struct offload_flow *flow, const struct match *match,
     flow_clear(flow);
     flow->flow = miniflow_create(&match->flow);
     flow->mask = minimask_create(&match->wc);
-    flow->tun_md = (match->tun_md.valid
-                    ? xmemdup(&match->tun_md, sizeof match->tun_md) : NULL);
     flow->actions = actions_len ? xmemdup(actions, actions_len) : NULL;
     flow->actions_len = actions_len;
     flow->mark = info->flow_mark;

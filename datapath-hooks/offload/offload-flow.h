@@ -119,7 +119,6 @@ struct offload_flow {
     /* What to insert.  Written under the offload thread's lock and 'mutex'. */
     struct miniflow *flow;
     struct minimask *mask;
-    struct tun_metadata_allocation *tun_md; /* Or null. */
     struct nlattr *actions;
     size_t actions_len;
     uint32_t mark;

@@ -202,9 +202,6 @@ original_put(struct offload_flow *flow)
     memset(&match, 0, sizeof match);
     miniflow_expand(flow->flow, &match.flow);
     minimask_expand(flow->mask, &match.wc);
-    if (flow->tun_md) {
-        match.tun_md = *flow->tun_md;
-    }
     memset(&info, 0, sizeof info);
     info.flow_mark = flow->mark;
     info.orig_in_port = flow->orig_in_port;
