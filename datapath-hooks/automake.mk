@@ -43,6 +43,7 @@ datapath_hooks_libexthooks_a_SOURCES = \
 	datapath-hooks/steering/steer-rxq.c \
 	datapath-hooks/steering/steer-show.c \
 	datapath-hooks/steering/steer-source.c \
+	datapath-hooks/steering/steer-table.c \
 	datapath-hooks/steering/steer-warm.c \
 	datapath-hooks/steering/steer-warm.h \
 	datapath-hooks/steering/steer.c \

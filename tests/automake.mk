@@ -104,6 +104,7 @@ STEER_MOVES_SOURCES = \
 	datapath-hooks/steering/steer-park.c \
 	datapath-hooks/steering/steer-pmd.c \
 	datapath-hooks/steering/steer-rxq.c \
+	datapath-hooks/steering/steer-table.c \
 	ovs-ext/core/ext-headers.c
 tests_test_steer_moves_SOURCES = \
 	$(STEER_MOVES_SOURCES) \

@@ -81,11 +81,13 @@ steer_agent_go_home(struct steer_agent *a)
     size_t n = 0;
 
     LIST_FOR_EACH (port, node, &steer_ports) {
-        for (uint32_t b = 0; port->ready && b < port->n_buckets
-             && time_msec() >= port->backoff_until; b++) {
+        /* One that was closed since the last tick and has opened again. */
+        steer_port_ready(port);
+        for (uint32_t b = 0; port->ready && b < port->n_buckets; b++) {
             if (port->owner[b] != port->home[b]) {
                 busy = true;
-                if (!port->moving[b] && n < STEER_TICK_MOVES) {
+                if (!port->moving[b] && n < STEER_TICK_MOVES
+                    && time_msec() >= port->backoff_until) {
                     requests[n].port = port;
                     requests[n].bucket = b;
                     requests[n++].queue = port->home[b];

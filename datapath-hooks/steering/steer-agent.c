@@ -150,42 +150,73 @@ steer_agent_record(struct steer_agent *a,
     }
 }
 
-/* Closes the dump, if there is one. */
-void
+/* Closes the dump, if there is one.  Agent's thread, or when there is none. */
+static void
 steer_agent_end_dump(struct steer_agent *a)
 {
     if (a->dump.stream) {
-        fclose(a->dump.stream);
+        fclose(a->dump.stream);     /* All is written, or was in vain. */
         steer_dump_uninit(&a->dump);
         a->dump.stream = NULL;
     }
 }
 
-/* Writes a dump to 'file', which it takes over, for 'seconds'. */
+/* Writes a dump to 'file' of that name, which it takes over, for 'seconds'.
+ * Ends the one before. */
 void
-steer_agent_begin_dump(struct steer_agent *a, FILE *file, unsigned int seconds)
+steer_agent_begin_dump(struct steer_agent *a, FILE *file, const char *name,
+                       unsigned int seconds)
 {
-    steer_agent_end_dump(a);
-    steer_dump_init(&a->dump, file);
+    if (a->dump_next) {
+        fclose(a->dump_next);
+    }
+    a->dump_next = file;
+    free(a->dump_name);
+    a->dump_name = xstrdup(name);
     a->dump_until = time_msec() + seconds * 1000LL;
 }
 
-/* Appends this tick to the dump, or ends it. */
+/* Appends this tick to the dump. */
 static void
 steer_agent_dump(struct steer_agent *a,
                  const struct steer_move *moves, size_t n)
     OVS_REQUIRES(steer_mutex)
 {
-    if (a->dump.stream && time_msec() >= a->dump_until) {
-        steer_agent_end_dump(a);
-    }
     if (a->dump.stream && a->policy) {
         struct steer_reward_terms terms;
         double reward = steer_reward(&a->settings.weights, &a->obs.state,
                                      a->n_last_moves, &terms);
 
-        steer_dump_write(&a->dump, &a->obs.state, moves, n, reward, &terms,
-                         steer_policy_explain(a->policy));
+        steer_dump_format(&a->dump.buf, &a->obs.state, moves, n, reward,
+                          &terms, steer_policy_explain(a->policy));
+    }
+}
+
+/* Writes what the tick has left of the dump, begins and ends it.  Agent's
+ * thread, without a lock: a disk may take its time. */
+static void
+steer_agent_write_dump(struct steer_agent *a) OVS_EXCLUDED(steer_mutex)
+{
+    int error = a->dump.stream ? steer_dump_flush(&a->dump) : 0;
+    FILE *next;
+    bool over;
+
+    ovs_mutex_lock(&steer_mutex);
+    if (error) {
+        VLOG_WARN("%s: %s, the dump ends here", a->dump_name,
+                  ovs_strerror(error));
+    }
+    next = a->dump_next;
+    a->dump_next = NULL;
+    over = next || error || time_msec() >= a->dump_until;
+    ovs_mutex_unlock(&steer_mutex);
+
+    if (over && a->dump.stream) {
+        steer_agent_end_dump(a);
+        VLOG_INFO("dump of decisions ends");
+    }
+    if (next) {
+        steer_dump_init(&a->dump, next);
     }
 }
 
@@ -272,6 +303,7 @@ steer_agent_main(void *a_)
         ovs_mutex_unlock(&steer_mutex);
 
         steer_ctr64_add(&a->beats, 1);
+        steer_agent_write_dump(a);
         if (stall > time_msec()) {
             /* Fault injection: as if the thread did not get to run. */
             xnanosleep((stall - time_msec()) * UINT64_C(1000000));
@@ -312,6 +344,10 @@ steer_agent_stop(void)
     steer_agent.policy = NULL;
     steer_warm_clear();
     steer_agent_end_dump(&steer_agent);
+    if (steer_agent.dump_next) {
+        fclose(steer_agent.dump_next);
+        steer_agent.dump_next = NULL;
+    }
     steer_agent.going_home = false;
     ovs_mutex_unlock(&steer_mutex);
 }

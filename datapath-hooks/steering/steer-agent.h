@@ -59,8 +59,11 @@ struct steer_agent {
     uint64_t usec, usec_max;            /* Time in ticks. */
     bool going_home;                    /* Being turned off. */
     bool is_home;                       /* Buckets are where they began. */
-    long long int dump_until;           /* time_msec(), 0: none. */
-    struct steer_dump dump;             /* 'stream' is null if none. */
+    long long int dump_until;           /* time_msec(). */
+    FILE *dump_next;                    /* To begin with the next tick. */
+    char *dump_name;                    /* Of the file asked for last. */
+    struct steer_dump dump;             /* 'stream' is null if none; agent's
+                                         * thread, written without the lock. */
     size_t n_last_moves;                /* Begun in the last tick. */
     steer_ctr64 beats;                  /* Goes up with each tick. */
     unsigned int n_unconfirmed;         /* Ticks, see STEER_CONFIRM_TICKS. */
@@ -78,9 +81,8 @@ void steer_agent_configure(const struct steer_settings *);
 void steer_agent_run(void);
 void steer_agent_wait(void);
 void steer_agent_exit(void);
-void steer_agent_begin_dump(struct steer_agent *, FILE *,
+void steer_agent_begin_dump(struct steer_agent *, FILE *, const char *name,
                             unsigned int seconds) OVS_REQUIRES(steer_mutex);
-void steer_agent_end_dump(struct steer_agent *) OVS_REQUIRES(steer_mutex);
 
 /* steer-source.c: where the model comes from. */
 void steer_source_load(struct steer_agent *) OVS_REQUIRES(steer_mutex);

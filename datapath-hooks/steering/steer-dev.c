@@ -54,9 +54,18 @@ steer_dev_info(const struct netdev *netdev, int *port,
     return -rte_eth_dev_info_get(*port, info);
 }
 
+/* Does the driver named 'driver' stop and start a running device to change its
+ * table?  PMD threads poll meanwhile, and what is in the rings is lost. */
+static bool
+restarts_for_reta(const char *driver)
+{
+    return driver && !strncmp(driver, "mlx5", 4);
+}
+
 /* Returns true if 'netdev' has a redirection table that can be steered: a
- * power of two of at most STEER_MAX_BUCKETS entries.  Then stores the DPDK
- * port id and the number of entries where the arguments are not null. */
+ * power of two of at most STEER_MAX_BUCKETS entries, which can be changed
+ * while packets come.  Then stores the DPDK port id and the number of entries
+ * where the arguments are not null. */
 bool
 steer_dev_has_reta(const struct netdev *netdev, uint16_t *dpdk_port,
                    uint32_t *size)
@@ -69,7 +78,7 @@ steer_dev_has_reta(const struct netdev *netdev, uint16_t *dpdk_port,
     if (steer_dev_info(netdev, &port, &info)
         || !info.reta_size || info.reta_size > STEER_MAX_BUCKETS
         || info.reta_size < RTE_ETH_RETA_GROUP_SIZE
-        || !IS_POW2(info.reta_size)) {
+        || !IS_POW2(info.reta_size) || restarts_for_reta(info.driver_name)) {
         return false;
     }
     memset(reta, 0xff, sizeof reta);
@@ -135,13 +144,18 @@ steer_dev_ring_size(const struct netdev *netdev OVS_UNUSED, uint16_t port)
             ? info.nb_desc : 2048);
 }
 
-/* Returns the packets that 'port' missed for want of descriptors. */
-uint64_t
-steer_dev_missed(uint16_t port)
+/* Stores into '*missed' the packets that 'port' missed for want of
+ * descriptors.  Returns false if the device does not say. */
+bool
+steer_dev_missed(uint16_t port, uint64_t *missed)
 {
     struct rte_eth_stats stats;
 
-    return rte_eth_stats_get(port, &stats) ? 0 : stats.imissed;
+    if (rte_eth_stats_get(port, &stats)) {
+        return false;
+    }
+    *missed = stats.imissed;
+    return true;
 }
 
 /* Computes the RSS hash of an IPv4 or IPv6 TCP or UDP packet of 'flow' with

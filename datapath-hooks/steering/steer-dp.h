@@ -285,7 +285,7 @@ struct steer_port {
     struct steer_transit *moving[STEER_MAX_BUCKETS];
     uint64_t prev[STEER_MAX_BUCKETS]; /* Sums at last snapshot. */
     long long int backoff_until; /* After a RETA error, time_msec(). */
-    uint64_t missed, prev_missed; /* Device's imissed... */
+    uint64_t missed;            /* Device's imissed... */
     long long int missed_usec;  /* ...and when it was read, time_usec(). */
 };
 
@@ -424,13 +424,21 @@ int steer_dev_get_reta(uint16_t dpdk_port, uint16_t *owner, uint32_t n);
 int steer_dev_set_reta(uint16_t dpdk_port, const uint16_t *owner, uint32_t n,
                        const unsigned long *changed);
 uint16_t steer_dev_ring_size(const struct netdev *, uint16_t dpdk_port);
-uint64_t steer_dev_missed(uint16_t dpdk_port);
+bool steer_dev_missed(uint16_t dpdk_port, uint64_t *missed);
 int steer_dev_rxq_depth(const struct steer_rxq *); /* PMD of that queue. */
 bool steer_dev_rxq_has_packets(const struct steer_rxq *); /* Likewise. */
 bool steer_dev_arrival(const struct dp_packet *, uint64_t *tsc); /* PMD. */
 bool steer_dev_rss_hash(uint16_t dpdk_port, const struct flow *,
                         uint32_t *hash);
 void steer_dev_init(void);
+
+/* Redirection tables, see steer-table.c. */
+int steer_table_read(const struct steer_port *, uint16_t *owner);
+void steer_table_remember(const struct steer_port *)
+    OVS_REQUIRES(steer_mutex);
+void steer_table_recall(struct steer_port *) OVS_REQUIRES(steer_mutex);
+void steer_table_restore(const struct steer_port *)
+    OVS_REQUIRES(steer_mutex);
 
 void steer_ports_init(void);
 void steer_ports_set_virtual(unsigned int n_pmds);

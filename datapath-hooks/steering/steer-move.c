@@ -264,7 +264,7 @@ steer_moves_write_reta(struct steer_port *port, struct steer_transit **moves,
         port->backoff_until = time_msec() + STEER_BACKOFF_MSEC;
 
         /* Some entries may have been written: believe the device. */
-        if (steer_dev_get_reta(port->dpdk_port, owner, port->n_buckets)) {
+        if (steer_table_read(port, owner)) {
             memcpy(owner, port->owner, sizeof owner);
         }
     }

@@ -173,12 +173,16 @@ steer_observe_queues(struct steer_observer *o, size_t group)
         && (max_fill > 0.5 || o->ports[group].drops_pps
             || !(o->state.tick % STEER_MISSED_TICKS))) {
         double s = (o->last_usec - port->missed_usec) / 1e6;
+        uint64_t missed;
 
-        port->missed = steer_dev_missed(port->dpdk_port);
-        o->ports[group].drops_pps
-            = (port->missed_usec ? (port->missed - port->prev_missed) / s : 0);
-        port->prev_missed = port->missed;
-        port->missed_usec = o->last_usec;
+        if (steer_dev_missed(port->dpdk_port, &missed)) {
+            /* Less than before: somebody has reset the counters. */
+            o->ports[group].drops_pps
+                = (port->missed_usec && missed > port->missed
+                   ? (missed - port->missed) / s : 0);
+            port->missed = missed;
+            port->missed_usec = o->last_usec;
+        }
     }
     if (fullest != SIZE_MAX) {
         o->state.cores[fullest].drops_pps += o->ports[group].drops_pps;

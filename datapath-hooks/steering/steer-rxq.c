@@ -325,6 +325,9 @@ steer_port_create(struct netdev *netdev) OVS_REQUIRES(steer_mutex)
                                      &port->n_buckets)) {
         port->mech = STEER_MECH_RETA;
     }
+    if (port->mech != STEER_MECH_RETA) {
+        steer_table_restore(port);
+    }
     ovs_list_push_back(&steer_ports, &port->node);
     return port;
 }
@@ -349,8 +352,8 @@ steer_port_ready(struct steer_port *port)
         return false;
     }
     if (port->mech == STEER_MECH_RETA) {
-        int error = steer_dev_get_reta(port->dpdk_port, port->owner,
-                                       port->n_buckets);
+        int error = steer_table_read(port, port->owner);
+
         if (error) {
             VLOG_WARN("%s: cannot read the redirection table (%s), not "
                       "steered", port->name, ovs_strerror(error));
@@ -365,6 +368,7 @@ steer_port_ready(struct steer_port *port)
         port->ring_size = STEER_HANDOFF_RING;
     }
     memcpy(port->home, port->owner, sizeof port->home);
+    steer_table_recall(port);
     port->ready = true;
     VLOG_INFO("%s: steering %"PRIu32" buckets over %d queues by %s",
               port->name, port->n_buckets, port->n_real + port->n_virtual,
@@ -487,6 +491,7 @@ steer_rxq_close(struct netdev_rxq *rx)
     }
     if (q) {
         is_virtual = q->is_virtual;
+        steer_table_remember(port);
         steer_port_abort_moves(port);
         cmap_remove(&rxqs, &q->node, hash_pointer(rx, 0));
         steer_ctr32_add(&rxqs_seq, 1);

@@ -7,9 +7,12 @@
 #include <config.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "datapath-hooks/steering/steer-agent.h"
 #include "datapath-hooks/steering/steer-dp.h"
@@ -465,14 +468,24 @@ steer_dump_cmd(struct unixctl_conn *conn, int argc, const char *argv[],
         error = xasprintf("\"%s\" is not a number of seconds from 1 to 86400",
                           argv[2]);
     } else {
-        FILE *file = fopen(argv[1], "w");
+        /* A FIFO without a reader would hold up the main thread. */
+        int fd = open(argv[1], (O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK
+                                | O_CLOEXEC), 0666);
+        struct stat s;
 
-        if (!file) {
+        if (fd < 0 || fstat(fd, &s)) {
             error = xasprintf("%s: %s", argv[1], ovs_strerror(errno));
+        } else if (!S_ISREG(s.st_mode) && !S_ISCHR(s.st_mode)) {
+            error = xasprintf("%s: not a file", argv[1]);
         } else {
             ovs_mutex_lock(&steer_mutex);
-            steer_agent_begin_dump(&steer_agent, file, seconds);
+            steer_agent_begin_dump(&steer_agent, fdopen(fd, "w"), argv[1],
+                                   seconds);
             ovs_mutex_unlock(&steer_mutex);
+            fd = -1;
+        }
+        if (fd >= 0) {
+            close(fd);
         }
     }
     if (error) {

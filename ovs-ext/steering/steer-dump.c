@@ -4,6 +4,7 @@
 #include <config.h>
 #include "ovs-ext/steering/steer-dump.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -81,6 +82,20 @@ void
 steer_dump_uninit(struct steer_dump *d)
 {
     ds_destroy(&d->buf);
+}
+
+int
+steer_dump_flush(struct steer_dump *d)
+{
+    int error = 0;
+
+    errno = 0;
+    if (fwrite(d->buf.string, 1, d->buf.length, d->stream) != d->buf.length
+        || fflush(d->stream)) {
+        error = errno ? errno : EIO;
+    }
+    ds_clear(&d->buf);
+    return error;
 }
 
 void

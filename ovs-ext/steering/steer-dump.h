@@ -46,6 +46,12 @@ struct steer_dump {
 
 void steer_dump_init(struct steer_dump *, FILE *stream);
 void steer_dump_uninit(struct steer_dump *);
+
+/* Writes out what steer_dump_format() has put into 'buf', and empties it.
+ * Returns 0 or an errno.  May block as long as the disk does. */
+int steer_dump_flush(struct steer_dump *);
+
+/* Formats a record and puts it into the stream's buffer. */
 void steer_dump_write(struct steer_dump *, const struct steer_state *,
                       const struct steer_move *moves, size_t n_moves,
                       double reward, const struct steer_reward_terms *,
