@@ -188,6 +188,60 @@ test_degraded(void)
     lab_done(&lab);
 }
 
+/* What latency is usual does not hang on one sample; what lasts is usual in
+ * the end. */
+static void
+test_usual(void)
+{
+    struct lab lab;
+
+    /* First timed while idle. */
+    lab_init(&lab, HRM_PORT);
+    lab_work(&lab, 1, 1000, 0, 60);
+    for (int i = 0; i < 3600 * 1000 / STEP; i++) {
+        lab_work(&lab, 1, 1000, 0, 260);
+        CHECK_EQ(lab.res.state, HRM_AVAILABLE);
+    }
+    lab_done(&lab);
+
+    /* At light load for long. */
+    lab_init(&lab, HRM_PORT);
+    lab_work(&lab, 600 * 1000 / STEP, 1000, 0, 60);
+    lab_work(&lab, 20, 1000, 0, 260);
+    CHECK_EQ(lab.res.state, HRM_DEGRADED);
+    lab_work(&lab, 600 * 1000 / STEP, 1000, 0, 260);
+    CHECK_EQ(lab.res.state, HRM_AVAILABLE);
+    lab_done(&lab);
+
+    /* What is really slow is noticed at once (latency is smoothed: a sample
+     * more), and for minutes... */
+    lab_init(&lab, HRM_PORT);
+    lab_work(&lab, HRM_USUAL_SAMPLES, 1000, 0, 200);
+    lab_work(&lab, HRM_BAD_SAMPLES + 1, 1000, 0, 2000);
+    CHECK_EQ(lab.res.state, HRM_DEGRADED);
+    for (int i = 0; i < 240 * 1000 / STEP; i++) {
+        lab_work(&lab, 1, 1000, 0, 2000);
+        CHECK_EQ(lab.res.state, HRM_DEGRADED);
+    }
+    lab_work(&lab, 300 * 1000 / STEP, 1000, 0, 2000);
+    CHECK_EQ(lab.res.state, HRM_AVAILABLE);
+    /* ...and again, once it has been well for a while. */
+    lab_work(&lab, 300 * 1000 / STEP, 1000, 0, 200);
+    lab_work(&lab, HRM_BAD_SAMPLES + 1, 1000, 0, 2000);
+    CHECK_EQ(lab.res.state, HRM_DEGRADED);
+    lab_done(&lab);
+
+    /* Latency of work half of which fails teaches nothing. */
+    lab_init(&lab, HRM_PORT);
+    lab_work(&lab, HRM_USUAL_SAMPLES, 1000, 0, 210);
+    lab_work(&lab, 3600 * 1000 / STEP, 1000, 1000, 2000);
+    CHECK_EQ(lab.res.state, HRM_DEGRADED);
+    lab_work(&lab, 100 * 1000 / STEP, 1000, 0, 2000);
+    CHECK_EQ(lab.res.state, HRM_DEGRADED);
+    CHECK(strstr(lab.res.reason, "latency"));
+    lab_done(&lab);
+}
+
 /* What is gone is forgotten, what is too much refused. */
 static void
 test_bounded(void)
@@ -276,6 +330,7 @@ main(int argc, char *argv[])
         { "two-samples", test_two_samples },
         { "flap", test_flap },
         { "degraded", test_degraded },
+        { "usual", test_usual },
         { "clock", test_clock },
         { "bounded", test_bounded },
         { "order", test_order },

@@ -29,7 +29,10 @@
  * Degraded is a resource whose latency is several times its own usual one, or
  * which loses a share of its work, in HRM_BAD_SAMPLES samples in a row.  The
  * limits to leave that state are lower than those to enter it and must hold
- * for HRM_WELL_SAMPLES samples.
+ * for HRM_WELL_SAMPLES samples.  What latency is usual is known from
+ * HRM_USUAL_SAMPLES samples of work on.  It follows slowly while the resource
+ * is degraded by nothing but latency: one that stays as slow as it has become
+ * is available again after some minutes, the later the slower it is.
  *
  * A resource that is gone for HRM_FORGET_MS is forgotten.
  *
@@ -53,6 +56,7 @@
 #define HRM_UP_SAMPLES_MAX 100
 #define HRM_BAD_SAMPLES 3
 #define HRM_WELL_SAMPLES 10
+#define HRM_USUAL_SAMPLES 20
 #define HRM_FORGET_MS 10000
 #define HRM_MAX_DT_MS 1000
 

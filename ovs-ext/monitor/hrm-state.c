@@ -22,8 +22,11 @@
 #define HRM_LATENCY_BAD 4.0
 #define HRM_LATENCY_WELL 2.0
 
-/* Time constant of the usual latency. */
+/* Time constant of the usual latency while all is well, and while it is not:
+ * what lasts is usual in the end, for a resource whose regular latency changes
+ * would else be degraded for good. */
 #define HRM_USUAL_MS 60000.0
+#define HRM_LASTING_MS 600000.0
 
 /* Share of failed work that is bad, and that is well again. */
 #define HRM_ERROR_BAD 0.01
@@ -93,6 +96,25 @@ step_down(struct hrm_machine *m, const struct hrm_verdict *v)
     }
 }
 
+/* Has the usual latency follow that of work.  The first samples have a mean of
+ * their own, since one may be about anything: an idle device, a cold cache. */
+static void
+learn_usual(struct hrm_machine *m, const struct hrm_verdict *v, double dt_ms)
+{
+    double gain;
+
+    if (!v->worked || !(v->latency_us > 0)) {
+        return;
+    }
+    if (m->state == HRM_AVAILABLE) {
+        m->n_usual = MIN(m->n_usual + 1, 1000000);
+        gain = fmax(1.0 / m->n_usual, -expm1(-dt_ms / HRM_USUAL_MS));
+    } else {
+        gain = -expm1(-dt_ms / HRM_LASTING_MS);
+    }
+    m->usual_us += gain * (v->latency_us - m->usual_us);
+}
+
 /* Returns null if the work that the resource does is all right by the limits
  * that matter in its state, else what is wrong, in 'buf'. */
 static const char *
@@ -107,7 +129,7 @@ find_fault(const struct hrm_machine *m, enum hrm_kind kind,
         snprintf(buf, size, "%.1f %% of its work fails", v->error_rate * 100);
         return buf;
     }
-    if (m->usual_us > 0 && v->latency_us > latency_floor[kind]
+    if (m->n_usual >= HRM_USUAL_SAMPLES && v->latency_us > latency_floor[kind]
         && v->latency_us > times * m->usual_us) {
         snprintf(buf, size, "latency %.0f us, usually %.0f us",
                  v->latency_us, m->usual_us);
@@ -146,13 +168,12 @@ step_up(struct hrm_machine *m, enum hrm_kind kind,
     }
     if (m->state == HRM_AVAILABLE) {
         set_reason(m, "");
-        if (v->worked && v->latency_us > 0 && !fault) {
-            double gain = m->usual_us > 0 ? -expm1(-dt_ms / HRM_USUAL_MS) : 1;
-
-            m->usual_us += gain * (v->latency_us - m->usual_us);
-        }
     } else if (fault) {
         set_reason(m, fault);
+    }
+    if (m->state == HRM_AVAILABLE ? !fault
+        : v->error_rate <= HRM_ERROR_WELL) {
+        learn_usual(m, v, dt_ms);
     }
 }
 

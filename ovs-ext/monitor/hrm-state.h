@@ -22,7 +22,8 @@ struct hrm_machine {
     double flaps;               /* Outages of late, half forgotten after
                                  * HRM_FLAP_HALF_LIFE_MS. */
     unsigned int bad, well;     /* Samples in a row beyond, within limits. */
-    double usual_us;            /* Latency when all was well. */
+    double usual_us;            /* Latency when all was well... */
+    unsigned int n_usual;       /* ...in so many samples. */
 };
 
 /* What a sample says about the resource, once rates have been made of it. */
