@@ -6,6 +6,8 @@
 
 #include <config.h>
 
+#include <limits.h>
+
 #include "tests/test-sess-hosts.h"
 
 /* No backend at all; one without a known address; members. */
@@ -87,6 +89,135 @@ test_numbers(void)
     end();
 }
 
+enum { MANY_SERVICES = 3, MANY_EACH = 734 };
+
+/* Services with many backends, whose names begin with 'prefix', all on h0. */
+static void
+make_many(struct sess_fleet *f, struct sess_location *where,
+          const char *prefix)
+{
+    sess_fleet_clone(f, &fleet);
+    for (size_t i = 0; i < f->n_services; i++) {
+        sess_service_uninit(&f->services[i]);
+    }
+    free(f->services);
+    f->n_services = MANY_SERVICES;
+    f->services = xcalloc(MANY_SERVICES, sizeof *f->services);
+    for (int i = 0; i < MANY_SERVICES; i++) {
+        struct sess_service *s = &f->services[i];
+
+        s->name = xasprintf("s%d", i);
+        s->id = sess_id_of_name(s->name);
+        s->proto = IPPROTO_TCP;
+        s->port = htons(80 + i);
+        s->bridge = xstrdup("br0");
+        s->backends = xcalloc(MANY_EACH, sizeof *s->backends);
+        s->n_backends = MANY_EACH;
+        for (int j = 0; j < MANY_EACH; j++) {
+            struct sess_backend *b = &s->backends[j];
+
+            b->name = xasprintf("%s%d-%d", prefix, i, j);
+            b->id = sess_id_of_name(b->name);
+            b->port = xstrdup(b->name);
+            b->weight = 1;
+            where[i * MANY_EACH + j] = (struct sess_location) {
+                .backend = b->id, .host = hosts[0].id, .alive = true,
+                .present = true,
+            };
+        }
+    }
+}
+
+/* The plan of h0 after 'last', which is destroyed, with all backends renamed
+ * to begin with 'prefix'. */
+static struct sess_plan *
+plan_many(struct sess_numbers *numbers, struct sess_plan *last,
+          const char *prefix)
+{
+    static struct sess_location where[MANY_SERVICES * MANY_EACH];
+    struct sess_fleet f;
+    struct sess_plan_args args = {
+        .fleet = &f, .self = hosts[0].id, .locations = where,
+        .n_locations = ARRAY_SIZE(where), .numbers = numbers, .last = last,
+        .now = now,
+    };
+    struct sess_plan *plan;
+
+    make_many(&f, where, prefix);
+    plan = sess_plan_create(&args);
+    sess_plan_destroy(last);
+    sess_fleet_uninit(&f);
+    return plan;
+}
+
+/* Checks that each session has the same owner by 'a' as by 'b'. */
+static void
+check_agree(const struct sess_plan *a, const struct sess_plan *b)
+{
+    for (int i = 0; i < MANY_SERVICES; i++) {
+        uint64_t id = sess_id_of_name(i == 0 ? "s0" : i == 1 ? "s1" : "s2");
+        const struct sess_plan_service *s, *t;
+
+        s = sess_plan_service(a, sess_plan_service_number(a, id));
+        t = sess_plan_service(b, sess_plan_service_number(b, id));
+        CHECK_EQ(s->ring->n, MANY_EACH);
+        for (int j = 0; j < 1000; j++) {
+            const struct sess_plan_backend *x, *y;
+            struct sess_key key;
+
+            client_key(&key, j);
+            x = sess_plan_backend(a, sess_plan_owner(s, &key));
+            y = sess_plan_backend(b, sess_plan_owner(t, &key));
+            CHECK_EQ(x->id, y->id);
+        }
+    }
+}
+
+/* More backends are renamed at a time than half of those that there may be,
+ * again and again. */
+static void
+test_rename(void)
+{
+    struct sess_numbers *old, *new;
+    struct sess_plan *plan, *fresh;
+    char prefix[2] = "b";
+
+    begin(IPPROTO_TCP);
+    old = sess_numbers_create();
+    new = sess_numbers_create();
+    plan = plan_many(old, NULL, "a");
+    now += 60000;
+    plan = plan_many(old, plan, prefix);
+    fresh = plan_many(new, NULL, prefix);
+    CHECK_EQ(plan->n_left_out, 0);
+    CHECK_EQ(plan->retry_at, LLONG_MAX);
+    check_agree(plan, fresh);
+
+    /* Until there is no number left, which another plan is asked for. */
+    while (!plan->n_left_out) {
+        CHECK(prefix[0] < 'z');
+        now += 1000;
+        prefix[0]++;
+        plan = plan_many(old, plan, prefix);
+    }
+    for (int i = 0; plan->n_left_out; i++) {
+        CHECK(i <= SESS_REST_MS / SESS_RETRY_MS + 1);
+        CHECK_EQ(plan->retry_at, now + SESS_RETRY_MS);
+        now = plan->retry_at;
+        plan = plan_many(old, plan, prefix);
+    }
+    CHECK_EQ(plan->retry_at, LLONG_MAX);
+    sess_plan_destroy(fresh);
+    fresh = plan_many(new, NULL, prefix);
+    check_agree(plan, fresh);
+
+    sess_plan_destroy(plan);
+    sess_plan_destroy(fresh);
+    sess_numbers_destroy(old);
+    sess_numbers_destroy(new);
+    end();
+}
+
 /* Plans share the owners that have not changed. */
 static void
 test_share(void)
@@ -164,6 +295,7 @@ static const struct test tests[] = {
     { "asked", test_asked },
     { "members", test_members },
     { "numbers", test_numbers },
+    { "rename", test_rename },
     { "share", test_share },
     { "hints", test_hints },
     { NULL, NULL },

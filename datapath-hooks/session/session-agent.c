@@ -157,6 +157,22 @@ note_alone(long long int now)
 
 /* The plan. */
 
+/* Says once that 'plan' leaves something out, and once that it no longer does:
+ * other hosts may have numbers for it, and then do not agree on owners. */
+static void
+note_left_out(const struct sess_plan *plan)
+{
+    size_t before = session_ag.plan ? session_ag.plan->n_left_out : 0;
+
+    if (plan->n_left_out && !before) {
+        VLOG_WARN("%"PRIuSIZE" services, backends and ways to them are left "
+                  "out until others have been gone for %d minutes",
+                  plan->n_left_out, SESS_REST_MS / 60000);
+    } else if (!plan->n_left_out && before) {
+        VLOG_INFO("no service, backend or way is left out any more");
+    }
+}
+
 /* Makes a plan with 'hints', which it takes over. */
 static void
 make_plan(struct sess_hint *hints, size_t n_hints, long long int now)
@@ -190,6 +206,7 @@ make_plan(struct sess_hint *hints, size_t n_hints, long long int now)
         .now = now,
     };
     plan = sess_plan_create(&args);
+    note_left_out(plan);
     session_cache_plan_changed(last, plan);
     session_dp_set_plan(plan);
     session_ag.plan = plan;
@@ -328,7 +345,8 @@ work(long long int now, bool due)
         || seq_read(session_dp_seq()) != session_ag.present_seq) {
         changed |= session_places_run(now);
     }
-    session_ag.plan_due |= changed;
+    session_ag.plan_due |= (changed || (session_ag.plan
+                                        && now >= session_ag.plan->retry_at));
     plan_run(now);
     if (due) {
         session_own_run(now);

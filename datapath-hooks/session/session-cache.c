@@ -44,7 +44,7 @@ struct ovs_mutex session_phc_mutex = OVS_MUTEX_INITIALIZER;
 static struct phc_l2 *l2;
 static char *l2_path, *l2_dir;
 static long long int next_headers;
-static uint64_t *header_hashes;         /* [SESS_MAX_BACKENDS], as stored. */
+static uint64_t *header_hashes;         /* Stored, [SESS_BACKEND_NUMBERS]. */
 static bool reload;                     /* Numbers may be others. */
 
 /* Headers of the file that the cache has not taken yet. */
@@ -439,9 +439,9 @@ remember_headers(void)
     const struct sess_plan *plan = session_ag.plan;
 
     if (!header_hashes) {
-        header_hashes = xcalloc(SESS_MAX_BACKENDS, sizeof *header_hashes);
+        header_hashes = xcalloc(SESS_BACKEND_NUMBERS, sizeof *header_hashes);
     }
-    for (size_t i = 1; i < MIN(plan->n_backends, SESS_MAX_BACKENDS); i++) {
+    for (size_t i = 1; i < plan->n_backends; i++) {
         const struct sess_plan_backend *b = sess_plan_backend(plan, i);
         struct phc_record r = { .type = PHC_RECORD_TEMPLATE };
         struct phc_shape shape;

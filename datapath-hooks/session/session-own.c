@@ -48,7 +48,7 @@ struct totals {
 };
 
 static struct hmap told = HMAP_INITIALIZER(&told);
-static struct totals *totals;           /* [SESS_MAX_BACKENDS] or null. */
+static struct totals *totals;           /* [SESS_BACKEND_NUMBERS] or null. */
 static size_t scan_pos;
 static unsigned int scan_round;
 static int hurry;                       /* Rounds: of one plan, and what is
@@ -195,7 +195,7 @@ end_round(void)
 {
     struct told *t, *next;
 
-    for (size_t i = 0; i < SESS_MAX_BACKENDS; i++) {
+    for (size_t i = 0; i < SESS_BACKEND_NUMBERS; i++) {
         struct totals *x = &totals[i];
 
         x->last = x->now;
@@ -224,7 +224,7 @@ gone(const struct sess_info *info, void *aux OVS_UNUSED)
 {
     const struct sess_plan_backend *b = sess_plan_backend(session_ag.plan,
                                                           info->backend);
-    struct totals *x = &totals[info->backend % SESS_MAX_BACKENDS];
+    struct totals *x = &totals[info->backend % SESS_BACKEND_NUMBERS];
     struct told *t = told_find(&info->key);
 
     for (int dir = 0; dir < 2; dir++) {
@@ -254,12 +254,12 @@ session_own_run(long long int now)
         return;
     }
     if (!totals) {
-        totals = xcalloc(SESS_MAX_BACKENDS, sizeof *totals);
+        totals = xcalloc(SESS_BACKEND_NUMBERS, sizeof *totals);
     }
     sess_expire(table, now, DIV_ROUND_UP(slots, SESS_WAYS * EXPIRE_TICKS),
                 gone, NULL);
     while (sess_next_until(table, &scan_pos, end, &info)) {
-        if (info.backend < SESS_MAX_BACKENDS) {
+        if (info.backend < SESS_BACKEND_NUMBERS) {
             scan_session(&info, now);
         }
     }

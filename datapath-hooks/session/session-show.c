@@ -299,6 +299,11 @@ sessions_text(struct ds *ds, const struct phc_filter *filter, bool filtered)
         ds_put_format(ds, "host: %s, %s\n", session_ag.host,
                       session_ag.ready ? "ready"
                       : "waiting to hear where backends are");
+        if (session_ag.plan->n_left_out) {
+            ds_put_format(ds, "left out for want of numbers: %"PRIuSIZE
+                          " services, backends and targets\n",
+                          session_ag.plan->n_left_out);
+        }
         services_text(ds);
         for_each_target(target_text, ds);
         ds_put_cstr(ds, "packets:");
@@ -442,6 +447,7 @@ sessions_json(const struct phc_filter *filter)
         put_count(json, "told", own.n);
         put_count(json, "told_home", own.kept_home);
         put_count(json, "plans", session_ag.n_plans);
+        put_count(json, "left_out", session_ag.plan->n_left_out);
         while (sess_next(session_ag.table, &pos, &info)) {
             if (matches(filter, &info) && n++ < MAX_SHOWN) {
                 json_array_add(rows, session_json(&info));

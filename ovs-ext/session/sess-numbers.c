@@ -37,7 +37,7 @@ struct sess_numbers {
 
 static const uint16_t limits[N_KINDS] = {
     [SESS_NUMBER_SERVICE] = SESS_MAX_SERVICES - 1,
-    [SESS_NUMBER_BACKEND] = SESS_MAX_BACKENDS - 1,
+    [SESS_NUMBER_BACKEND] = SESS_BACKEND_NUMBERS - 1,
     [SESS_NUMBER_TARGET] = SESS_MAX_TARGETS - 1,
 };
 

@@ -5,6 +5,7 @@
 
 #include "ovs-ext/session/sess-plan.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -462,7 +463,7 @@ keep_numbers(const struct sess_plan *last, struct sess_numbers *numbers,
     }
 }
 
-/* Makes a plan.  Services that this host is no member of are left out. */
+/* Makes a plan.  Services that this host is no member of are no part of it. */
 struct sess_plan *
 sess_plan_create(const struct sess_plan_args *args)
 {
@@ -486,6 +487,8 @@ sess_plan_create(const struct sess_plan_args *args)
             add_service(&m, service);
         }
     }
+    plan->retry_at = (plan->n_left_out ? args->now + SESS_RETRY_MS
+                      : LLONG_MAX);
     return plan;
 }
 

@@ -15,7 +15,8 @@
  *
  * Numbers of services, backends and targets are small and stable: the same for
  * the same name, or (service, host), as long as it is in use, and given again
- * only some time after (struct sess_numbers).  0 is none.
+ * only some time after (struct sess_numbers).  0 is none.  What there is no
+ * number for is left out of the plan, and the plan says when to make another.
  *
  * All hosts that know the same fleet and locations have the same owners of
  * record, whatever their numbers are.
@@ -35,7 +36,9 @@
 #include "ovs-ext/session/sess-owner.h"
 
 enum {
-    SESS_MAX_BACKENDS = 4096,
+    SESS_MAX_BACKENDS = 4096,   /* At a time... */
+    SESS_BACKEND_NUMBERS = 16384, /* ...and more numbers than that: those of
+                                   * backends that are gone rest. */
     SESS_MAX_TARGETS = 16384,
     SESS_NONE = 0,              /* No service, backend, target. */
 
@@ -46,7 +49,8 @@ enum {
                                  * for it may come back. */
     SESS_PREVIOUS_MS = 10 * 60 * 1000, /* Former owners are remembered. */
     SESS_MAX_PREVIOUS = 4,      /* So many changes back. */
-    SESS_REST_MS = 11 * 60 * 1000 /* Before a number is given again. */
+    SESS_REST_MS = 11 * 60 * 1000, /* Before a number is given again. */
+    SESS_RETRY_MS = 30000       /* To another plan for what was left out. */
 };
 
 /* Allocates numbers. */
@@ -159,7 +163,9 @@ struct sess_plan {
     size_t n_peers;
     struct hmap by_addr;        /* Services, by address, protocol, port. */
     size_t n_left_out;          /* Services, backends and targets that there
-                                 * was no number for. */
+                                 * was no number for... */
+    long long int retry_at;     /* ...and when to make another plan for them,
+                                 * ms; LLONG_MAX if there are none. */
 };
 
 struct sess_plan_args {
