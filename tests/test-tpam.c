@@ -76,7 +76,6 @@ test_predict(void)
         CHECK_EQ(hints[i].host, 2);
         CHECK(hints[i].targets[0] != 2 && hints[i].targets[1] != 2);
     }
-    tpam_host_remove(t, 2);
     predict(t, 0, 0, false);
     tpam_group_remove(t, 8);
     CHECK(tpam_probability(t, 8) == 0);
@@ -103,6 +102,43 @@ test_missing(void)
         CHECK(!isnan(tpam_probability(t, 0)));
         CHECK_EQ(tpam_hints(t, hints, 8), 0);
     }
+    tpam_destroy(t);
+}
+
+/* Hosts come and go, one at a time, with any IDs: this is no reason not to
+ * know the next one, and nobody is sent to one that is gone. */
+static void
+test_hosts(void)
+{
+    const uint64_t here = UINT64_MAX, big = UINT64_C(1) << 40;
+    struct tpam_config config;
+    struct tpam_hint hint;
+
+    tpam_config_init(&config);
+    struct tpam *t = tpam_create(&config);
+    for (uint64_t i = 0; i < TPAM_MAX_HOSTS + 76; i++) {
+        struct tpam_host_sample s = { 0.5, 0.5, 0.5, NAN, false };
+        struct tpam_group_sample g = { 0.1, 800, 10, NAN };
+
+        tpam_host(t, big + i, &s);
+        s.draining = true;
+        tpam_host(t, here, &s);
+        tpam_group(t, 1, here, &g);
+        tpam_run(t);
+        CHECK_EQ(tpam_hints(t, &hint, 1), 1);
+        CHECK_EQ(hint.host, here);
+        CHECK_EQ(hint.n_targets, 1);
+        CHECK_EQ(hint.targets[0], big + i);
+    }
+
+    /* The host of the group gets another name. */
+    tpam_host(t, here - 1, &(struct tpam_host_sample) { .draining = true });
+    tpam_host(t, big, &(struct tpam_host_sample) { .cpu = 0.5 });
+    tpam_group(t, 1, here - 1, &(struct tpam_group_sample) { .load = 0.1 });
+    tpam_run(t);
+    CHECK_EQ(tpam_hints(t, &hint, 1), 1);
+    CHECK_EQ(hint.host, here - 1);
+    CHECK_EQ(hint.targets[0], big);
     tpam_destroy(t);
 }
 
@@ -286,6 +322,7 @@ main(int argc, char *argv[])
     static const struct test tests[] = {
         { "predict", test_predict },
         { "missing", test_missing },
+        { "hosts", test_hosts },
         { "learn", test_learn },
         { "online", test_online },
         { "fallback", test_fallback },

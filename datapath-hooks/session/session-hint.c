@@ -51,48 +51,19 @@ struct given {
     long long int wall;                 /* Likewise, since 1970. */
 };
 
-/* Hosts have small numbers in tpam. */
-struct host_number {
-    uint64_t id;
-    bool known;                 /* To tpam. */
-};
-
 static struct tpam *tpam;
-static struct host_number *hosts;       /* [TPAM_MAX_HOSTS], index: number. */
-static size_t n_hosts;
 static struct given given[MAX_GIVEN];
 static size_t n_given;
 static long long int next_run;
 static struct session_hint_counts counts;
 
-/* Returns the number of host 'id', TPAM_MAX_HOSTS if there are too many. */
-static uint32_t
-host_number(uint64_t id)
-{
-    for (size_t i = 0; i < n_hosts; i++) {
-        if (hosts[i].id == id) {
-            return i;
-        }
-    }
-    if (n_hosts < TPAM_MAX_HOSTS) {
-        hosts[n_hosts].id = id;
-        return n_hosts++;
-    }
-    return TPAM_MAX_HOSTS;
-}
-
 static void
 sample_self(const struct session_load *load)
 {
-    uint32_t self = host_number(session_ag.self);
-    const struct sess_host *h = sess_fleet_host(&session_ag.fleet,
-                                                session_ag.self);
+    uint64_t self = session_ag.self;
+    const struct sess_host *h = sess_fleet_host(&session_ag.fleet, self);
     struct session_group *g;
 
-    if (self >= TPAM_MAX_HOSTS) {
-        return;
-    }
-    hosts[self].known = true;
     tpam_host(tpam, self, &(struct tpam_host_sample) {
         .cpu = load->cpu,
         .memory = load->memory,
@@ -111,55 +82,32 @@ sample_self(const struct session_load *load)
     }
 }
 
-/* tpam is not to reckon with host 'number' any more. */
-static void
-forget_host(uint32_t number)
-{
-    if (hosts[number].known) {
-        hosts[number].known = false;
-        tpam_host_remove(tpam, number);
-    }
-}
-
+/* Those of the fleet that live and say how they do; tpam forgets others. */
 static void
 sample_others(void)
 {
     struct gossip *gossip = session_gossip();
 
-    for (size_t i = 0; i < n_hosts; i++) {
-        if (hosts[i].id != session_ag.self
-            && !sess_fleet_host(&session_ag.fleet, hosts[i].id)) {
-            forget_host(i);
-        }
-    }
     for (size_t i = 0; i < session_ag.fleet.n_hosts; i++) {
         const struct sess_host *h = &session_ag.fleet.hosts[i];
         struct gossip_load_value v;
         const struct gossip_record *r;
-        uint32_t number;
         uint8_t key[8];
 
         if (h->id == session_ag.self) {
-            continue;
-        }
-        number = host_number(h->id);
-        if (number >= TPAM_MAX_HOSTS) {
             continue;
         }
         gossip_put(key, h->id, 8);
         r = gossip ? gossip_lookup(gossip, GOSSIP_LOAD, key, sizeof key)
                    : NULL;
         if (r && gossip_load_decode(r, &v) && session_gossip_is_alive(h->id)) {
-            hosts[number].known = true;
-            tpam_host(tpam, number, &(struct tpam_host_sample) {
+            tpam_host(tpam, h->id, &(struct tpam_host_sample) {
                 .cpu = v.cpu,
                 .memory = v.memory,
                 .bandwidth = v.bandwidth,
                 .latency_us = NAN,
                 .draining = h->drain,
             });
-        } else {
-            forget_host(number);
         }
     }
 }
@@ -332,10 +280,8 @@ take_hint(const struct tpam_hint *hint, long long int now)
         return;
     }
     for (size_t i = 0; i < hint->n_targets && n < ARRAY_SIZE(targets); i++) {
-        uint64_t target = hosts[hint->targets[i]].id;
-
-        if (is_eligible(s, target)) {
-            targets[n++] = target;
+        if (is_eligible(s, hint->targets[i])) {
+            targets[n++] = hint->targets[i];
         }
     }
     h = n ? given_add(hint->group) : NULL;
@@ -386,7 +332,6 @@ session_hint_run(long long int now)
         config.n_targets = SESSION_HINT_TARGETS;
         config.learning_rate = LEARNING_RATE;
         tpam = tpam_create(&config);
-        hosts = xcalloc(TPAM_MAX_HOSTS, sizeof *hosts);
         session_load_start(now);
         next_run = now + PERIOD_MS;
         return;
@@ -418,7 +363,7 @@ session_hint_migrated(uint64_t backend, uint64_t to)
 
     if (tpam && session_group_find(backend)) {
         counts.moved++;
-        tpam_migrated(tpam, backend, host_number(to));
+        tpam_migrated(tpam, backend, to);
     }
     if (h && to != session_ag.self && !h->is_over) {
         if (has_target(h, to)) {
@@ -437,9 +382,7 @@ session_hint_stop(void)
     session_load_stop();
     tpam_destroy(tpam);
     tpam = NULL;
-    free(hosts);
-    hosts = NULL;
-    n_hosts = n_given = 0;
+    n_given = 0;
     next_run = 0;
 }
 

@@ -19,8 +19,9 @@ enum tpam_series {
 };
 
 struct tpam_host_state {
-    struct hmap_node node;      /* In 'hosts', by number. */
-    uint32_t number;
+    struct hmap_node node;      /* In 'hosts', by ID. */
+    uint64_t id;
+    bool sampled;               /* Since the last tpam_run(). */
     bool draining;
     struct forecast *series[TPAM_N_SERIES];
     double now[TPAM_N_SERIES];
@@ -50,7 +51,7 @@ struct tpam_case {
 struct tpam_group_state {
     struct hmap_node node;      /* In 'groups', by number. */
     uint64_t number;
-    uint32_t host;
+    uint64_t host;
     struct forecast *rate, *latency;
     double load;                /* Smoothed. */
     double share;               /* Probability of being the first to go. */
@@ -61,7 +62,7 @@ struct tpam_group_state {
     unsigned int below;         /* Periods below 'off'. */
     struct tpam_case learn;
     size_t n_targets;
-    uint32_t targets[TPAM_MAX_TARGETS];
+    uint64_t targets[TPAM_MAX_TARGETS];
     double shares[TPAM_MAX_TARGETS];
 };
 

@@ -95,12 +95,12 @@ tpam_destroy(struct tpam *t)
 }
 
 static struct tpam_host_state *
-host_find(const struct tpam *t, uint32_t number)
+host_find(const struct tpam *t, uint64_t id)
 {
     struct tpam_host_state *h;
 
-    HMAP_FOR_EACH_WITH_HASH (h, node, hash_int(number, 0), &t->hosts) {
-        if (h->number == number) {
+    HMAP_FOR_EACH_WITH_HASH (h, node, hash_uint64(id), &t->hosts) {
+        if (h->id == id) {
             return h;
         }
     }
@@ -134,12 +134,13 @@ make_forecast(const struct tpam *t, double max)
     return forecast_create(&config, NULL);
 }
 
-/* Takes the sample of 'host' for the period that the next tpam_run() ends.  A
- * host that is not known yet is a member from now on. */
+/* Takes the sample of host 'id' for the period that the next tpam_run() ends.
+ * A host that is not known yet is from now on, unless there are
+ * TPAM_MAX_HOSTS. */
 void
-tpam_host(struct tpam *t, uint32_t number, const struct tpam_host_sample *s)
+tpam_host(struct tpam *t, uint64_t id, const struct tpam_host_sample *s)
 {
-    struct tpam_host_state *h = host_find(t, number);
+    struct tpam_host_state *h = host_find(t, id);
     double now[TPAM_N_SERIES] = {
         s->cpu, s->memory, s->bandwidth, s->latency_us
     };
@@ -149,14 +150,15 @@ tpam_host(struct tpam *t, uint32_t number, const struct tpam_host_sample *s)
             return;
         }
         h = xzalloc(sizeof *h);
-        h->number = number;
+        h->id = id;
         h->floor_us = INFINITY;
         for (int i = 0; i < TPAM_N_SERIES; i++) {
             h->now[i] = h->level[i] = NAN;
             h->series[i] = make_forecast(t, i == TPAM_LATENCY ? 1e9 : 1);
         }
-        hmap_insert(&t->hosts, &h->node, hash_int(number, 0));
+        hmap_insert(&t->hosts, &h->node, hash_uint64(id));
     }
+    h->sampled = true;
     h->draining = s->draining;
     for (int i = 0; i < TPAM_N_SERIES; i++) {
         forecast_update(h->series[i], now[i]);
@@ -178,19 +180,9 @@ tpam_host(struct tpam *t, uint32_t number, const struct tpam_host_sample *s)
     }
 }
 
-void
-tpam_host_remove(struct tpam *t, uint32_t number)
-{
-    struct tpam_host_state *h = host_find(t, number);
-
-    if (h) {
-        host_free(t, h);
-    }
-}
-
 /* Takes the sample of 'group', which is at 'host'. */
 void
-tpam_group(struct tpam *t, uint64_t number, uint32_t host,
+tpam_group(struct tpam *t, uint64_t number, uint64_t host,
            const struct tpam_group_sample *s)
 {
     struct tpam_group_state *g = group_find(t, number);
@@ -254,12 +246,12 @@ choose_targets(struct tpam *t, struct tpam_group_state *g)
         double load = h->expected + h->promised;
         size_t i;
 
-        if (h->number == g->host || h->draining) {
+        if (h->id == g->host || h->draining) {
             continue;
         }
         for (i = n; i > 0 && (load < best[i - 1]
                               || (load == best[i - 1]
-                                  && h->number < g->targets[i - 1])); i--) {
+                                  && h->id < g->targets[i - 1])); i--) {
             if (i < t->config.n_targets) {
                 best[i] = best[i - 1];
                 g->targets[i] = g->targets[i - 1];
@@ -267,7 +259,7 @@ choose_targets(struct tpam *t, struct tpam_group_state *g)
         }
         if (i < t->config.n_targets) {
             best[i] = load;
-            g->targets[i] = h->number;
+            g->targets[i] = h->id;
             n = MIN(n + 1, t->config.n_targets);
         }
     }
@@ -353,6 +345,21 @@ sort_groups(struct tpam *t)
     }
 }
 
+/* Forgets hosts that the period has no sample of. */
+static void
+drop_hosts(struct tpam *t)
+{
+    struct tpam_host_state *h, *next;
+
+    HMAP_FOR_EACH_SAFE (h, next, node, &t->hosts) {
+        if (h->sampled) {
+            h->sampled = false;
+        } else {
+            host_free(t, h);
+        }
+    }
+}
+
 /* Ends a period: forecasts and decides. */
 void
 tpam_run(struct tpam *t)
@@ -361,6 +368,7 @@ tpam_run(struct tpam *t)
     struct rooms rooms;
 
     t->n_runs++;
+    drop_hosts(t);
     HMAP_FOR_EACH (h, node, &t->hosts) {
         tpam_host_run__(t, h);
     }
@@ -379,7 +387,7 @@ tpam_run(struct tpam *t)
 
 /* Says that 'group' has migrated. */
 void
-tpam_migrated(struct tpam *t, uint64_t number, uint32_t to)
+tpam_migrated(struct tpam *t, uint64_t number, uint64_t to)
 {
     struct tpam_group_state *g = group_find(t, number);
 

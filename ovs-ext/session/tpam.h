@@ -29,6 +29,10 @@
  *
  * A host that drains needs no prediction: all of its groups are hinted.
  *
+ * Hosts and groups have IDs of the caller's choice.  A host is known as long
+ * as each period has a sample of it; it is the caller who knows which are
+ * there, and tpam forgets the others.
+ *
  * Weights are trained on simulated fleets (tpam-sim.h) and go on learning from
  * what happens, see tpam-learn.c: each group that may well migrate is a case,
  * judged a horizon later and then a step of gradient descent, and no weight
@@ -114,11 +118,11 @@ struct tpam_group_sample {
 
 struct tpam_hint {
     uint64_t group;
-    uint32_t host;              /* Where it is. */
+    uint64_t host;              /* Where it is. */
     double probability;
     uint64_t since;             /* tpam_run() at which the hint began. */
     size_t n_targets;
-    uint32_t targets[TPAM_MAX_TARGETS]; /* Hosts, best first. */
+    uint64_t targets[TPAM_MAX_TARGETS]; /* Hosts, best first. */
     double shares[TPAM_MAX_TARGETS];    /* Of the probability. */
 };
 
@@ -135,12 +139,11 @@ void tpam_config_init(struct tpam_config *);
 struct tpam *tpam_create(const struct tpam_config *);
 void tpam_destroy(struct tpam *);
 
-void tpam_host(struct tpam *, uint32_t host, const struct tpam_host_sample *);
-void tpam_host_remove(struct tpam *, uint32_t host);
-void tpam_group(struct tpam *, uint64_t group, uint32_t host,
+void tpam_host(struct tpam *, uint64_t host, const struct tpam_host_sample *);
+void tpam_group(struct tpam *, uint64_t group, uint64_t host,
                 const struct tpam_group_sample *);
 void tpam_group_remove(struct tpam *, uint64_t group);
-void tpam_migrated(struct tpam *, uint64_t group, uint32_t to);
+void tpam_migrated(struct tpam *, uint64_t group, uint64_t to);
 
 void tpam_run(struct tpam *);
 size_t tpam_hints(const struct tpam *, struct tpam_hint *, size_t max);
