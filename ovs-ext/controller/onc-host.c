@@ -16,7 +16,8 @@
 #include "uuid.h"
 
 /* Entries of one host: profiles, pins and learned rows of traffic that is
- * gone.  A host that writes more is not served better. */
+ * gone.  A host that writes more is not served better: further rows wait until
+ * others go. */
 #define MAX_ENTRIES (2 * AFF_MAX_PROFILES)
 
 /* Hosts. */
@@ -39,6 +40,9 @@ onc_host_get(struct onc *onc, const char *name)
         h->name = xstrdup(name);
         h->aff = aff_host_create(name, onc->seed);
         shash_init(&h->entries);
+        for (int i = 0; i < ONC_N_PHASES; i++) {
+            uuidset_init(&h->refused[i]);
+        }
         h->next_ms = LLONG_MAX;
         shash_add(&onc->hosts, name, h);
     }
@@ -103,6 +107,9 @@ onc_host_destroy(struct onc *onc, struct onc_host *h)
         free_entry(node->data);
     }
     shash_destroy(&h->entries);
+    for (int i = 0; i < ONC_N_PHASES; i++) {
+        uuidset_destroy(&h->refused[i]);
+    }
     shash_find_and_delete(&onc->hosts, h->name);
     aff_host_destroy(h->aff);
     free(h->resources);
@@ -143,14 +150,12 @@ find_entry(const struct onc_host *h, const char *network,
 
 /* The entry, made if need be; NULL if the host has too many. */
 static struct onc_entry *
-get_entry(struct onc *onc, struct onc_host *h, const char *network,
-          enum tp_class class)
+get_entry(struct onc_host *h, const char *network, enum tp_class class)
 {
     struct onc_entry *e = find_entry(h, network, class);
 
     if (!e) {
         if (shash_count(&h->entries) >= MAX_ENTRIES) {
-            onc->stats.ignored++;
             return NULL;
         }
         e = xzalloc(sizeof *e);
@@ -176,7 +181,9 @@ onc_entry_put(struct onc_host *h, struct onc_entry *e)
     }
 }
 
-/* Rows of several tables begin alike. */
+/* Rows of several tables begin alike.  Returns the entry that one is about and
+ * stores the host to '*h'; NULL if the host has too many, or if the row makes
+ * no sense, with NULL in '*h'. */
 struct onc_entry *
 onc_entry_get_for_row(struct onc *onc, const char *host,
                       const char *network, const char *class_name,
@@ -186,10 +193,11 @@ onc_entry_get_for_row(struct onc *onc, const char *host,
 
     if (!host[0] || !network[0] || !tp_class_from_string(class_name, &class)) {
         onc->stats.ignored++;
+        *h = NULL;
         return NULL;
     }
     *h = onc_host_get(onc, host);
-    return get_entry(onc, *h, network, class);
+    return get_entry(*h, network, class);
 }
 
 /* The entry of 'h' by the names that a row had; NULL if there is none. */

@@ -17,6 +17,7 @@
 #include "ovs-ext/controller/onc.h"
 #include "ovs-ext/db/db-conn.h"
 #include "ovs-ext/db/ovs-ext-idl.h"
+#include "uuidset.h"
 
 /* Wishes for a virtual network. */
 struct onc_network {
@@ -83,6 +84,9 @@ struct onc_host {
     size_t n_pending;           /* Rows in 'queues'. */
     struct ovs_list fresh_node; /* In a list of struct onc, if 'n_pending'. */
     bool is_large;              /* In 'fresh_large'. */
+    struct uuidset refused[ONC_N_PHASES]; /* Rows that there was no room for,
+                                           * by the phase that takes them... */
+    bool retry;                 /* ...and now there may be. */
     uint64_t swept;             /* Struct onc's 'sweeps' when its rows were
                                  * last looked for in the database. */
 

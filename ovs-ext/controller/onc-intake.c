@@ -6,7 +6,10 @@
  * Whatever the IDL received is noted at once, which is quick, and taken in
  * later, in the time that a loop has for it.  Hosts take turns; those with few
  * rows have most of the turns, so that a host is not made to wait by another
- * one's thousands, nor by the first contents of the database. */
+ * one's thousands, nor by the first contents of the database.
+ *
+ * Rows that a planner has no room for are remembered, and wait here once more
+ * when other rows of their host have gone. */
 
 #include <config.h>
 
@@ -26,18 +29,11 @@
 #define LARGE_TURNS 4
 
 static void
-push(struct onc *onc, const char *host, enum onc_phase phase,
-     const struct uuid *row, const char *name, const char *class)
+enqueue(struct onc *onc, struct onc_host *h, enum onc_phase phase,
+        const struct uuid *row, const char *name, const char *class)
 {
-    struct onc_host *h;
-    struct onc_queue *q;
+    struct onc_queue *q = &h->queues[phase];
 
-    if (!host || !host[0]) {
-        onc->stats.ignored++;
-        return;
-    }
-    h = onc_host_get(onc, host);
-    q = &h->queues[phase];
     if (q->n >= q->allocated) {
         q->changes = x2nrealloc(q->changes, &q->allocated,
                                 sizeof *q->changes);
@@ -55,6 +51,18 @@ push(struct onc *onc, const char *host, enum onc_phase phase,
         ovs_list_remove(&h->fresh_node);
         ovs_list_push_back(&onc->fresh_large, &h->fresh_node);
     }
+}
+
+static void
+push(struct onc *onc, const char *host, enum onc_phase phase,
+     const struct uuid *row, const char *name, const char *class)
+{
+    onc->stats.updates++;
+    if (!host || !host[0]) {
+        onc->stats.ignored++;
+        return;
+    }
+    enqueue(onc, onc_host_get(onc, host), phase, row, name, class);
 }
 
 /* Rows between two looks at the clock. */
@@ -219,6 +227,20 @@ onc_change_destroy(struct onc_change *change)
     free(change->class);
 }
 
+/* Has what was refused of 'h' wait for another turn. */
+static void
+retry_refused(struct onc *onc, struct onc_host *h)
+{
+    struct uuidset_node *node;
+
+    h->retry = false;
+    for (int i = 0; i < ONC_N_PHASES; i++) {
+        UUIDSET_FOR_EACH (node, &h->refused[i]) {
+            enqueue(onc, h, i, &node->uuid, NULL, NULL);
+        }
+    }
+}
+
 /* Ends a turn of 'h': it goes to the end of its line, can be planned, or is no
  * more if nothing is left of it. */
 void
@@ -231,7 +253,12 @@ onc_put_fresh(struct onc *onc, struct onc_host *h)
         return;
     }
     h->is_large = false;
-    if (onc_host_is_empty(h)) {
+    if (h->retry) {
+        retry_refused(onc, h);
+    }
+    if (h->n_pending) {
+        return;
+    } else if (onc_host_is_empty(h)) {
         /* Here, for a controller that stands by plans nothing. */
         onc_host_destroy(onc, h);
     } else if (h->dirty_then) {

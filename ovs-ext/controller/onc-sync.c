@@ -7,7 +7,10 @@
  * afterwards, and only if nothing stands for them by then: a connection that
  * breaks makes the IDL forget and insert everything, and nobody's hardware is
  * lost by that.  It does not tell of rows that went meanwhile; onc_intake()
- * finds them. */
+ * finds them.
+ *
+ * Functions that take a row in return false if there is no room for it: such a
+ * row is taken again when something else of its host has gone. */
 
 #include <config.h>
 
@@ -109,7 +112,7 @@ onc_sync_networks(struct onc *onc)
 
 /* Host. */
 
-static void
+static bool
 take_host(struct onc *onc, const struct ovsext_host *row)
 {
     struct onc_host *h = onc_host_get(onc, row->name);
@@ -126,6 +129,7 @@ take_host(struct onc *onc, const struct ovsext_host *row)
             set_applied(h, node->data);
         }
     }
+    return true;
 }
 
 static void
@@ -139,7 +143,7 @@ drop_host(struct onc *onc, struct onc_host *h, const struct onc_change *gone)
 
 /* Resource, with its metrics. */
 
-static void
+static bool
 take_resource(struct onc *onc, const struct ovsext_resource *row)
 {
     const struct ovsext_resource_metrics *m = db_resource_metrics(row);
@@ -157,7 +161,7 @@ take_resource(struct onc *onc, const struct ovsext_resource *row)
         || !hrm_kind_from_string(row->kind, &in.kind)
         || !hrm_state_from_string(row->state, &in.state)) {
         onc->stats.ignored++;
-        return;
+        return true;
     }
     if (m) {
         in.m = (struct hrm_metrics) {
@@ -176,8 +180,7 @@ take_resource(struct onc *onc, const struct ovsext_resource *row)
                                                                    slot);
     slot = aff_host_set_resource(h->aff, &in);
     if (slot == AFF_NONE) {
-        onc->stats.ignored++;
-        return;
+        return false;
     }
     if (slot >= h->allocated_resources) {
         size_t n = MAX(16, 2 * h->allocated_resources);
@@ -189,6 +192,7 @@ take_resource(struct onc *onc, const struct ovsext_resource *row)
     }
     h->resources[slot] = row->header_.uuid;
     onc_host_dirty(onc, h, before != in.state);
+    return true;
 }
 
 static void
@@ -207,7 +211,7 @@ drop_resource(struct onc *onc, struct onc_host *h,
 
 /* Traffic_Profile. */
 
-static void
+static bool
 take_profile(struct onc *onc, const struct ovsext_traffic_profile *row)
 {
     struct onc_host *h;
@@ -215,7 +219,7 @@ take_profile(struct onc *onc, const struct ovsext_traffic_profile *row)
                                                 row->class_, &h);
 
     if (!e) {
-        return;
+        return !h;
     }
 
     const struct aff_profile in = {
@@ -232,9 +236,8 @@ take_profile(struct onc *onc, const struct ovsext_traffic_profile *row)
 
     e->slot = aff_host_set_profile(h->aff, &in);
     if (e->slot == AFF_NONE) {
-        onc->stats.ignored++;
         onc_entry_put(h, e);
-        return;
+        return false;
     }
     e->profile = row->header_.uuid;
     if (is_new) {
@@ -242,6 +245,7 @@ take_profile(struct onc *onc, const struct ovsext_traffic_profile *row)
         set_applied(h, e);
     }
     onc_host_dirty(onc, h, false);
+    return true;
 }
 
 static void
@@ -263,8 +267,9 @@ drop_profile(struct onc *onc, struct onc_host *h,
 
 /* Affinity. */
 
-/* Brings the planner's pin in line with the row. */
-static void
+/* Brings the planner's pin in line with the row.  Returns false if it has no
+ * room for it. */
+static bool
 sync_pin(struct onc *onc, struct onc_host *h, struct onc_entry *e,
          const char *target)
 {
@@ -273,9 +278,8 @@ sync_pin(struct onc *onc, struct onc_host *h, struct onc_entry *e,
     e->slot = aff_host_set_pin(h->aff, e->network, e->class, target);
     if (is_new && e->slot != AFF_NONE) {
         apply_network(onc, h, e->slot);
-    } else if (is_new && target) {
-        onc->stats.ignored++;
     }
+    return e->slot != AFF_NONE || !target;
 }
 
 /* The slot that 'row' directs to, AFF_NONE if to none. */
@@ -287,7 +291,7 @@ row_slot(const struct onc_host *h, const struct ovsext_affinity *row)
             : AFF_NONE);
 }
 
-static void
+static bool
 take_affinity(struct onc *onc, const struct ovsext_affinity *row, bool active)
 {
     struct onc_host *h;
@@ -295,19 +299,21 @@ take_affinity(struct onc *onc, const struct ovsext_affinity *row, bool active)
                                                 row->class_, &h);
 
     if (!e) {
-        return;
+        return !h;
     }
 
     bool is_new = !uuid_equals(&e->affinity, &row->header_.uuid);
     bool pinned = !strcmp(row->origin, "pinned");
+    bool fits = true;
 
     e->affinity = row->header_.uuid;
     e->generation = row->generation;
     e->expires = row->n_expiry > 0;
     e->expiry = row->n_expiry ? row->expiry[0] : 0;
     if (pinned || e->pinned) {
-        sync_pin(onc, h, e, !pinned ? NULL : row->resource
-                 ? row->resource->name : row->resource_name);
+        fits = sync_pin(onc, h, e, !pinned ? NULL : row->resource
+                        ? row->resource->name : row->resource_name);
+        h->retry |= !pinned;
     }
     e->pinned = pinned;
     set_applied(h, e);
@@ -324,6 +330,7 @@ take_affinity(struct onc *onc, const struct ovsext_affinity *row, bool active)
     if (is_new || differs || e->expires) {
         onc_host_dirty(onc, h, false);
     }
+    return fits;
 }
 
 static void
@@ -346,7 +353,7 @@ drop_affinity(struct onc *onc, struct onc_host *h,
 
 /* Affinity_Report. */
 
-static void
+static bool
 take_report(struct onc *onc, const struct ovsext_affinity_report *row,
             bool active)
 {
@@ -355,7 +362,7 @@ take_report(struct onc *onc, const struct ovsext_affinity_report *row,
                                                 row->class_, &h);
 
     if (!e) {
-        return;
+        return !h;
     }
 
     const struct aff_report in = {
@@ -374,7 +381,7 @@ take_report(struct onc *onc, const struct ovsext_affinity_report *row,
     e->report = row->header_.uuid;
     e->report_hash = hash;
     if (heard || !active || !onc->active || row->generation < e->generation) {
-        return;                 /* Nothing new, or of an older decision. */
+        return true;            /* Nothing new, or of an older decision. */
     }
 
     if (e->slot != AFF_NONE
@@ -383,6 +390,7 @@ take_report(struct onc *onc, const struct ovsext_affinity_report *row,
         onc->stats.reports++;
         onc_host_dirty(onc, h, false);
     }
+    return true;
 }
 
 static void
@@ -403,15 +411,29 @@ drop_report(struct onc *onc, struct onc_host *h,
 /* Pending rows of a host that are taken in a turn. */
 #define TURN_ROWS 256
 
+/* Remembers whether 'row' is one that there was no room for. */
+static void
+set_refused(struct onc *onc, struct uuidset *refused, const struct uuid *row,
+            bool is_refused)
+{
+    struct uuidset_node *node = uuidset_find(refused, row);
+
+    if (is_refused && !node) {
+        uuidset_insert(refused, row);
+        onc->stats.ignored++;
+    } else if (!is_refused && node) {
+        uuidset_delete(refused, node);
+    }
+}
+
 /* Calls take_X() for the row, if it still is there, ... */
 #define TAKE(TABLE, WHAT, ...)                                          \
     do {                                                                \
         const struct ovsext_##TABLE *row                                \
             = ovsext_##TABLE##_get_for_uuid(onc->idl, &c->row);         \
                                                                         \
-        if (row) {                                                      \
-            take_##WHAT(onc, row __VA_ARGS__);                          \
-        }                                                               \
+        set_refused(onc, &h->refused[phase], &c->row,                   \
+                    row && !take_##WHAT(onc, row __VA_ARGS__));         \
     } while (0)
 
 /* ...or drop_X() for what it was, if it did not come back. */
@@ -419,6 +441,7 @@ drop_report(struct onc *onc, struct onc_host *h,
     do {                                                                \
         if (!ovsext_##TABLE##_get_for_uuid(onc->idl, &c->row)) {        \
             drop_##WHAT(onc, h, c);                                     \
+            h->retry = true;                                            \
         }                                                               \
     } while (0)
 
@@ -426,7 +449,6 @@ static void
 apply_change(struct onc *onc, struct onc_host *h, enum onc_phase phase,
              const struct onc_change *c)
 {
-    onc->stats.updates++;
     switch (phase) {
     case ONC_TAKE_HOST: TAKE(host, host); break;
     case ONC_TAKE_RESOURCE: TAKE(resource, resource); break;
