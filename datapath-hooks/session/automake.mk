@@ -28,6 +28,7 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/session/session-place.c \
 	datapath-hooks/session/session-proc.c \
 	datapath-hooks/session/session-proc.h \
+	datapath-hooks/session/session-route.c \
 	datapath-hooks/session/session-show-cache.c \
 	datapath-hooks/session/session-show-gossip.c \
 	datapath-hooks/session/session-show-hint.c \

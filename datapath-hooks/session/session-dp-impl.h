@@ -12,10 +12,14 @@
  *     session-entry.c   F1: the answer to a miss, narrow flows
  *     session-target.c  F2: targets that are wanted, their flows
  *     session-way.c     F2: translations
- *     session-former.c  F2: with the header of before a restart
+ *     session-route.c   F2: routes and neighbors of tunnels
+ *     session-former.c  F2: with a header of before
  *     session-grace.c   when all threads have let go of what was
  *     session-flow.c    flows in the datapath, revalidators
  *     session-packet.c  PMD threads */
+
+#include <net/if.h>
+#include <netinet/in.h>
 
 #include "datapath-hooks/ext-hooks.h"
 #include "datapath-hooks/session/session-dp.h"
@@ -131,13 +135,27 @@ void session_targets_run(const struct sess_plan *,
 void session_targets_kill_port(odp_port_t, long long int now);
 long long int session_targets_next(void);
 
+/* Routes and neighbors of tunnels, session-route.c.  Main thread. */
+struct session_route {
+    char dev[IFNAMSIZ];         /* The device that packets leave by... */
+    struct ofproto_dpif *bridge;
+    const struct ofport *port;  /* ...which is this port of 'bridge'. */
+    struct in6_addr src;        /* Where the tunnel begins. */
+    struct in6_addr hop;        /* Whose MAC is wanted. */
+};
+bool session_route_find(const struct dpif_backer *,
+                        const struct ofport *tunnel,
+                        const struct in6_addr *dst, struct session_route *);
+bool session_route_has_neighbor(const struct session_route *);
+
 /* Translations, session-way.c.  Main thread. */
 struct session_way {
     struct session_actions *actions; /* Null if there is no way... */
-    const char *why;            /* ...which says why. */
-    bool no_header;             /* For want of a route or a neighbor. */
-    odp_port_t in_port;         /* ODPP_NONE if the bridge or the port that
-                                 * packets have to leave by is missing. */
+    char why[SESSION_WHY_LEN];  /* ...which says why. */
+    bool no_neighbor;           /* The next hop's, and nothing else that is
+                                 * known of, is what is missing. */
+    odp_port_t in_port;         /* ODPP_NONE if the bridge is missing. */
+    struct session_route route; /* To a remote target, if found. */
     struct xlate_out xout;      /* Keeps recirculation IDs alive. */
     uint8_t header[PHC_MAX_HEADER]; /* Of the tunnel. */
     size_t header_len;
@@ -146,11 +164,14 @@ bool session_way_find(const struct sess_plan *, const struct session_topo *,
                       const struct sess_target *, struct session_way *);
 bool session_way_find_former(const struct sess_plan *,
                              const struct session_topo *,
-                             const struct sess_target *, struct session_way *);
+                             const struct sess_target *,
+                             const struct session_actions *old,
+                             struct session_way *);
 
 /* Headers of before, session-former.c. */
 bool session_former_actions(const struct sess_plan *,
                             const struct sess_target *,
+                            const struct session_actions *old,
                             const struct ofport *tunnel,
                             const struct dpif_backer *, struct ofpbuf *acts,
                             struct xlate_out *);

@@ -66,11 +66,14 @@ struct netdev_rxq;
 struct dp_packet_batch;
 struct seq;
 
+enum { SESSION_WHY_LEN = 192 };
+
 /* Where a target stands. */
 enum session_target_state {
     SESSION_TARGET_UNRESOLVED,  /* No flow: see 'why'. */
     SESSION_TARGET_RESOLVED,
-    SESSION_TARGET_STALE        /* Flow of a former translation, also of one
+    SESSION_TARGET_STALE        /* The neighbor does not answer (any more): for
+                                 * a while, with the header of before, also of
                                  * before a restart (session-former.c). */
 };
 
@@ -81,7 +84,7 @@ struct session_target_info {
     uint16_t backend;           /* If local. */
     uint64_t host;              /* If not. */
     enum session_target_state state;
-    char why[64];               /* Why it is not resolved; or empty. */
+    char why[SESSION_WHY_LEN];  /* Why it is not resolved; or empty. */
     uint64_t packets;           /* Sent there. */
 };
 

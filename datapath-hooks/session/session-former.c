@@ -2,9 +2,10 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The header that led to a host before, for a target that has no flow because
- * its neighbor is not known: after a restart of the daemon, the header cache
- * has it from its file, and packets need not wait for ARP.
+/* The header that led to a host before, for a target whose neighbor is not
+ * known.  It is that of the flow in force, for neighbors are forgotten and
+ * learned again; or, after a restart of the daemon, the header cache has it
+ * from its file, and packets need not wait for ARP.
  *
  * The cache takes headers only from its file, where each has a MAC, or from
  * this run, and only towards the address of a member of the service
@@ -17,7 +18,6 @@
 
 #include "datapath-hooks/session/session-dp-impl.h"
 
-#include <net/if.h>
 #include <string.h>
 
 #include "dp-packet.h"
@@ -28,7 +28,6 @@
 #include "ofproto/ofproto-dpif.h"
 #include "ofproto/ofproto-dpif-xlate.h"
 #include "openvswitch/ofpbuf.h"
-#include "ovs-router.h"
 #include "packets.h"
 #include "util.h"
 
@@ -40,6 +39,19 @@ struct former {
     struct phc_shape shape;
     uint8_t *l4, *vni;
 };
+
+/* Stores the header that 'old' pushes. */
+static bool
+take_header(const struct session_actions *old, struct former *f)
+{
+    const struct nlattr *first = (const struct nlattr *) old->data;
+    const struct ovs_action_push_tnl *push = nl_attr_get(first);
+    struct in6_addr dst;
+
+    return (nl_attr_type(first) == OVS_ACTION_ATTR_TUNNEL_PUSH
+            && phc_header_take((const uint8_t *) push->header,
+                               push->header_len, f->header, &f->shape, &dst));
+}
 
 /* Stores the header that the cache has for 'target'. */
 static bool
@@ -60,13 +72,16 @@ find_header(const struct sess_plan *plan, const struct sess_target *target,
             ovs_mutex_unlock(&session_phc_mutex);
         }
     }
-    if (found) {
-        phc_header_finish(f->header, &f->shape);
-        f->l4 = (f->header + f->shape.l3_ofs
-                 + (f->shape.ip6 ? IPV6_HEADER_LEN : IP_HEADER_LEN));
-        f->vni = f->l4 + UDP_HEADER_LEN + 4;
-    }
     return found;
+}
+
+static void
+find_parts(struct former *f)
+{
+    phc_header_finish(f->header, &f->shape);
+    f->l4 = (f->header + f->shape.l3_ofs
+             + (f->shape.ip6 ? IPV6_HEADER_LEN : IP_HEADER_LEN));
+    f->vni = f->l4 + UDP_HEADER_LEN + 4;
 }
 
 /* Stores the address that the header has at 'ofs' of its IP header. */
@@ -87,15 +102,15 @@ get_address(const struct former *f, size_t ofs4, size_t ofs6,
 }
 
 /* Whether the header begins at, and leads to, what a translation would have it
- * begin at and lead to now.  Stores the device that the route names. */
+ * begin at and lead to now, by 'route'. */
 static bool
 fits(const struct former *f, const struct sess_target *target,
-     const struct netdev_tunnel_config *config, char out_dev[IFNAMSIZ])
+     const struct netdev_tunnel_config *config,
+     const struct session_route *route)
 {
-    struct in6_addr src = config->ipv6_src, gw, from, to;
     uint32_t vni = f->vni[0] << 16 | f->vni[1] << 8 | f->vni[2];
-    uint32_t mark = (config->set_egress_pkt_mark ? config->egress_pkt_mark
-                     : 0);
+    struct in6_addr from, to;
+    struct eth_addr mac;
 
     get_address(f, 12, 8, &from);
     get_address(f, 16, 24, &to);
@@ -104,30 +119,19 @@ fits(const struct former *f, const struct sess_target *target,
             && !memcmp(f->l4 + 2, &config->dst_port, sizeof config->dst_port)
             && f->shape.csum == (config->csum || f->shape.ip6)
             && ipv6_addr_equals(&to, &target->dst)
-            && ovs_router_lookup(mark, &target->dst, out_dev, &src, &gw)
-            && ipv6_addr_equals(&from, &src));
-}
-
-/* Whether the Ethernet address of 'bridge' is the source of the header. */
-static bool
-is_from(const struct former *f, const struct ofproto_dpif *bridge,
-        const char *out_dev)
-{
-    const struct ofport *port = shash_find_data(&bridge->up.port_by_name,
-                                                out_dev);
-    struct eth_addr mac;
-
-    return (port && !netdev_get_etheraddr(port->netdev, &mac)
+            && ipv6_addr_equals(&from, &route->src)
+            && !netdev_get_etheraddr(route->port->netdev, &mac)
             && !memcmp(f->header + ETH_ADDR_LEN, &mac, ETH_ADDR_LEN));
 }
 
-/* Appends to 'acts' what 'bridge' does with packets that have the header, from
- * its local port.  Returns false if that is nothing, or needs the slow
+/* Appends to 'acts' what the bridge of 'route' does with packets that have the
+ * header, from its port.  Returns false if that is nothing, or needs the slow
  * path. */
 static bool
-put_underlay(const struct former *f, struct ofproto_dpif *bridge,
+put_underlay(const struct former *f, const struct session_route *route,
              struct ofpbuf *acts, struct xlate_out *xout)
 {
+    struct ofproto_dpif *bridge = route->bridge;
     struct phc_patch patch = { .flow_hash = 0 };
     uint64_t stub[1024 / 8];
     struct flow_wildcards wc;
@@ -144,13 +148,13 @@ put_underlay(const struct former *f, struct ofproto_dpif *bridge,
     phc_header_patch(data, &f->shape, SAMPLE_PAYLOAD, &patch);
     pkt_metadata_init(&packet.md, ODPP_NONE);
     flow_extract(&packet, &flow);
-    flow.in_port.ofp_port = OFPP_LOCAL;
+    flow.in_port.ofp_port = route->port->ofp_port;
     flow.tp_src = 0;
     dp_packet_uninit(&packet);
 
     ofpbuf_use_stub(&inner, stub, sizeof stub);
     xlate_in_init(&xin, bridge, ofproto_dpif_get_tables_version(bridge),
-                  &flow, OFPP_LOCAL, NULL, 0, NULL, &wc, &inner);
+                  &flow, flow.in_port.ofp_port, NULL, 0, NULL, &wc, &inner);
     ok = !xlate_actions(&xin, xout) && !xout->slow && inner.size;
     if (ok) {
         ofpbuf_put(acts, inner.data, inner.size);
@@ -162,28 +166,30 @@ put_underlay(const struct former *f, struct ofproto_dpif *bridge,
 }
 
 /* Stores in 'acts' datapath actions for 'target', a remote one, by tunnel port
- * 'tunnel', with the header that led there before, and what they keep alive in
- * '*xout'.  Returns false if there is none, or if it would not lead there
- * now.  Main thread. */
+ * 'tunnel', with the header of 'old', or if that is null the one that the cache
+ * has, and what they keep alive in '*xout'.  Returns false if there is none,
+ * or if it would not lead there now.  Main thread. */
 bool
 session_former_actions(const struct sess_plan *plan,
                        const struct sess_target *target,
+                       const struct session_actions *old,
                        const struct ofport *tunnel,
                        const struct dpif_backer *backer, struct ofpbuf *acts,
                        struct xlate_out *xout)
 {
     const struct netdev_tunnel_config *config
         = netdev_get_tunnel_config(tunnel->netdev);
-    char name[NETDEV_VPORT_NAME_BUFSIZE], out_dev[IFNAMSIZ];
+    char name[NETDEV_VPORT_NAME_BUFSIZE];
     struct ovs_action_push_tnl push;
-    struct ofproto_dpif *bridge;
+    struct session_route route;
     struct former f;
 
-    if (!find_header(plan, target, &f) || !fits(&f, target, config, out_dev)) {
+    if (!(old ? take_header(old, &f) : find_header(plan, target, &f))) {
         return false;
     }
-    bridge = ofproto_dpif_lookup_by_name(out_dev);
-    if (!bridge || bridge->backer != backer || !is_from(&f, bridge, out_dev)) {
+    find_parts(&f);
+    if (!session_route_find(backer, tunnel, &target->dst, &route)
+        || !fits(&f, target, config, &route)) {
         return false;
     }
     f.vni[0] = target->vni >> 16;
@@ -194,7 +200,7 @@ session_former_actions(const struct sess_plan *plan,
     push.tnl_port = session_topo_port(
         backer, netdev_vport_get_dpif_port(tunnel->netdev, name,
                                            sizeof name));
-    push.out_port = session_topo_port(backer, out_dev);
+    push.out_port = session_topo_port(backer, route.dev);
     push.tnl_type = (!strcmp(netdev_get_type(tunnel->netdev), "vxlan")
                      ? OVS_VPORT_TYPE_VXLAN : OVS_VPORT_TYPE_GENEVE);
     push.header_len = f.shape.len;
@@ -204,5 +210,5 @@ session_former_actions(const struct sess_plan *plan,
     }
     ofpbuf_clear(acts);
     odp_put_tnl_push_action(acts, &push);
-    return put_underlay(&f, bridge, acts, xout);
+    return put_underlay(&f, &route, acts, xout);
 }

@@ -24,8 +24,9 @@ enum {
                                  * long, each time asking for the
                                  * neighbor. */
     REFRESH_MS = 1000,          /* Resolved; this keeps its neighbour known. */
-    FORMER_MS = 10000,          /* So long a header of before a restart is
-                                 * good for, with nobody answering. */
+    STALE_MS = 60000,           /* So long the header of before is good for,
+                                 * with nobody answering... */
+    FORMER_MS = 10000,          /* ...and one of before a restart. */
     MAX_TRIES = 256             /* Translations at a time. */
 };
 
@@ -38,16 +39,15 @@ struct target {
     enum phc_encap encap;
     uint64_t base;              /* Packets to the number before. */
     enum session_target_state state;
-    char why[64];
+    char why[SESSION_WHY_LEN];
     struct xlate_out xout;      /* Of what is in force; keeps recirculation
                                  * IDs alive. */
     bool have_xout;
     long long int next;         /* Translate then, ms. */
     int retry;                  /* In so many ms. */
-    bool is_former;             /* What is in force has a header of before. */
     bool had_flow;              /* In this run, by a translation; or its port
                                  * has gone. */
-    long long int former_since; /* First asked for in vain, ms, or 0. */
+    long long int stale_since;  /* No neighbor since then, ms, or 0. */
     uint64_t again;             /* After this mark, or 0: put or delete the
                                  * flow once more, as a PMD thread may have
                                  * put the one before. */
@@ -109,7 +109,6 @@ withdraw(uint16_t number, struct target *t, const char *why)
         xlate_out_uninit(&t->xout);
         t->have_xout = false;
     }
-    t->is_former = false;
     set_state(t, SESSION_TARGET_UNRESOLVED, why);
 }
 
@@ -162,24 +161,23 @@ adopt(uint16_t number, struct target *t, struct session_way *way)
     }
 }
 
-/* Has 'target', whose neighbor is not known, take the way that led there
- * before, for a while.  Returns false if there is none, or if it has had a
- * flow since. */
+/* Has 'target', whose neighbor is not known, go on with the MAC that led there
+ * before, for a while.  Returns false if there is none, or if nothing but the
+ * MAC must be missing and more is. */
 static bool
 take_former(const struct sess_plan *plan, const struct session_topo *topo,
             const struct sess_target *target, struct target *t,
             struct session_way *way, long long int now)
 {
-    if (target->local || t->had_flow) {
-        return false;
-    }
-    t->former_since = t->former_since ? t->former_since : now;
-    if (now - t->former_since >= FORMER_MS
-        || !session_way_find_former(plan, topo, target, way)) {
+    const struct session_actions *old = session_actions_get(target->number);
+
+    t->stale_since = t->stale_since ? t->stale_since : now;
+    if ((t->had_flow && !old)
+        || now - t->stale_since >= (t->had_flow ? STALE_MS : FORMER_MS)
+        || !session_way_find_former(plan, topo, target, old, way)) {
         return false;
     }
     adopt(target->number, t, way);
-    t->is_former = true;
     set_state(t, SESSION_TARGET_STALE, way->why);
     return true;
 }
@@ -190,7 +188,6 @@ resolve(const struct sess_plan *plan, const struct session_topo *topo,
         const struct sess_target *target, struct target *t,
         long long int now)
 {
-    const struct session_actions *old = session_actions_get(target->number);
     struct session_way way;
 
     if (session_way_find(plan, topo, target, &way)) {
@@ -198,7 +195,7 @@ resolve(const struct sess_plan *plan, const struct session_topo *topo,
         set_state(t, SESSION_TARGET_RESOLVED, "");
         t->next = now + REFRESH_MS;
         t->retry = 0;
-        t->is_former = false;
+        t->stale_since = 0;
         t->had_flow = true;
         if (!target->local && !target->hop2) {
             tell_cache(plan, target, way.header, way.header_len);
@@ -207,14 +204,7 @@ resolve(const struct sess_plan *plan, const struct session_topo *topo,
     }
     t->retry = MIN(MAX(2 * t->retry, 1), RETRY_MS);
     t->next = now + t->retry;
-    if (way.no_header && take_former(plan, topo, target, t, &way, now)) {
-        return;
-    }
-    if (!target->local && old && old->in_port == way.in_port
-        && !t->is_former) {
-        /* Neighbors are forgotten and learned again. */
-        set_state(t, SESSION_TARGET_STALE, way.why);
-    } else {
+    if (!way.no_neighbor || !take_former(plan, topo, target, t, &way, now)) {
         withdraw(target->number, t, way.why);
     }
 }
@@ -260,7 +250,7 @@ session_targets_set(const struct sess_plan *plan)
         } else if (!is_same(t, plan, target, s)) {
             withdraw(target->number, t, "");
             t->had_flow = false;
-            t->former_since = 0;
+            t->stale_since = 0;
             t->base = session_target_packets(target->number);
         }
         n_targets = MAX(n_targets, target->number + 1u);

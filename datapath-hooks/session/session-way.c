@@ -8,6 +8,8 @@
 
 #include "datapath-hooks/session/session-dp-impl.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "netdev-vport.h"
@@ -20,6 +22,17 @@
 #include "openvswitch/ofpbuf.h"
 #include "packets.h"
 #include "util.h"
+
+/* Says in 'way' why there is none. */
+static void OVS_PRINTF_FORMAT(2, 3)
+set_why(struct session_way *way, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(way->why, sizeof way->why, format, args);
+    va_end(args);
+}
 
 /* The port of 'ofproto' for tunnels of 'encap' to any address with any key;
  * null if there is none. */
@@ -50,30 +63,39 @@ put_set_field(struct ofpbuf *ofpacts, enum mf_field_id id, const void *value)
     ofpact_put_set_field(ofpacts, mf_from_id(id), value, NULL);
 }
 
-/* Appends the OpenFlow actions for 'target' to 'ofpacts'.  Returns null, or
- * what is missing. */
-static const char *
-put_ofpacts(const struct sess_target *target,
-            const struct sess_plan_service *s,
-            const struct ofproto_dpif *ofproto, struct ofpbuf *ofpacts)
+/* The port of 'ofproto' that packets for 'target' of 's' leave by; null, and
+ * says so, if it is missing. */
+static const struct ofport *
+find_port(const struct sess_target *target, const struct sess_plan_service *s,
+          const struct ofproto_dpif *ofproto, struct session_way *way)
 {
     const struct ofport *port;
 
     if (target->local) {
         port = shash_find_data(&ofproto->up.port_by_name, target->port);
         if (!port) {
-            return "the port is not plugged in";
+            set_why(way, "the port is not plugged in");
         }
+    } else {
+        port = find_tunnel(ofproto, s->encap);
+        if (!port) {
+            set_why(way, "no %s port with remote_ip=flow and key=flow",
+                    s->encap == PHC_VXLAN ? "vxlan" : "geneve");
+        }
+    }
+    return port;
+}
+
+/* Appends the OpenFlow actions for 'target', by 'port', to 'ofpacts'. */
+static void
+put_ofpacts(const struct sess_target *target, const struct ofport *port,
+            struct ofpbuf *ofpacts)
+{
+    if (target->local) {
         put_set_field(ofpacts, MFF_ETH_DST, &target->mac);
     } else {
         ovs_be64 tun_id = htonll(target->vni);
 
-        port = find_tunnel(ofproto, s->encap);
-        if (!port) {
-            return (s->encap == PHC_VXLAN
-                    ? "no vxlan port with remote_ip=flow and key=flow"
-                    : "no geneve port with remote_ip=flow and key=flow");
-        }
         put_set_field(ofpacts, MFF_TUN_ID, &tun_id);
         if (IN6_IS_ADDR_V4MAPPED(&target->dst)) {
             ovs_be32 dst = in6_addr_get_mapped_ipv4(&target->dst);
@@ -84,7 +106,23 @@ put_ofpacts(const struct sess_target *target,
         }
     }
     ofpact_put_OUTPUT(ofpacts)->port = port->ofp_port;
-    return NULL;
+}
+
+/* Finds the route to 'target', which the translation does not say anything of.
+ * Returns false if packets must not, or cannot, go there by 'tunnel', and says
+ * why. */
+static bool
+find_route(const struct sess_target *target, const struct ofport *tunnel,
+           const struct dpif_backer *backer, struct session_way *way)
+{
+    char addr[INET6_ADDRSTRLEN];
+
+    if (!session_route_find(backer, tunnel, &target->dst, &way->route)) {
+        ipv6_string_mapped(addr, &target->dst);
+        set_why(way, "no route to %s", addr);
+        return false;
+    }
+    return true;
 }
 
 /* A packet of 's', as the translation is to see it. */
@@ -106,10 +144,27 @@ sample_flow(const struct sess_plan_service *s, struct flow *flow)
     }
 }
 
+/* Says why there is no header among the actions for a target, or nothing that
+ * is done with packets that have it. */
+static void
+explain_no_header(struct session_way *way)
+{
+    const char *bridge = way->route.bridge->up.name;
+    char addr[INET6_ADDRSTRLEN];
+
+    way->no_neighbor = !session_route_has_neighbor(&way->route);
+    if (way->no_neighbor) {
+        ipv6_string_mapped(addr, &way->route.hop);
+        set_why(way, "neighbor %s on %s does not answer", addr, bridge);
+    } else {
+        set_why(way, "%s has no way out for its packets", bridge);
+    }
+}
+
 /* Looks at the tunnel header among 'acts': it must lead to 'target', and be
- * one that the header cache takes.  Stores it in 'way'.  Returns null, or what
- * is wrong. */
-static const char *
+ * one that the header cache takes.  Stores it in 'way'.  Returns false if that
+ * is not so, and says why. */
+static bool
 check_header(const struct sess_target *target, const struct ofpbuf *acts,
              struct session_way *way)
 {
@@ -125,17 +180,19 @@ check_header(const struct sess_target *target, const struct ofpbuf *acts,
             if (!phc_header_take((const uint8_t *) push->header,
                                  push->header_len, way->header, &shape,
                                  &dst)) {
-                return "the tunnel has options that are not supported";
+                set_why(way, "the tunnel has options that are not supported");
+                return false;
             } else if (!ipv6_addr_equals(&dst, &target->dst)) {
-                return "the tunnel leads elsewhere";
+                set_why(way, "the tunnel leads elsewhere");
+                return false;
             }
             memcpy(way->header, push->header, push->header_len);
             way->header_len = push->header_len;
-            return NULL;
+            return true;
         }
     }
-    way->no_header = true;
-    return "no route or no neighbor, or the port is down";
+    explain_no_header(way);
+    return false;
 }
 
 /* Whether 'acts' begin by making packets others than they were, whose priority
@@ -175,37 +232,58 @@ make_actions(const struct ofpbuf *acts, odp_port_t in_port,
     return a;
 }
 
-/* Has 'ofproto' carry out the OpenFlow actions 'ofpacts' for a packet of 's'
- * to 'target' from 'in_port'. */
+/* Whether a translation that came to 'acts' is good for 'target'.  If not, says
+ * why. */
+static bool
+check_translation(const struct sess_target *target, enum xlate_error error,
+                  const struct ofpbuf *acts, struct session_way *way)
+{
+    if (error) {
+        set_why(way, "%s", xlate_strerror(error));
+    } else if (way->xout.slow) {
+        set_why(way, "its packets would need the slow path");
+    } else if (!target->local) {
+        return check_header(target, acts, way);
+    } else if (!acts->size
+               || nl_attr_type(acts->data) == OVS_ACTION_ATTR_DROP) {
+        set_why(way, "the port does not forward");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* Has 'ofproto' send a packet of 's' to 'target', by 'port', from
+ * 'way->in_port'. */
 static void
 translate(const struct sess_plan_service *s, const struct sess_target *target,
-          struct ofproto_dpif *ofproto, odp_port_t in_port,
-          const struct ofpbuf *ofpacts, struct session_way *way)
+          struct ofproto_dpif *ofproto, const struct ofport *port,
+          struct session_way *way)
 {
-    uint64_t acts_stub[1024 / 8];
+    uint64_t acts_stub[1024 / 8], ofpacts_stub[256 / 8];
     struct flow_wildcards wc;
+    struct ofpbuf ofpacts;
     enum xlate_error error;
     struct xlate_in xin;
     struct ofpbuf acts;
     struct flow flow;
 
+    ofpbuf_use_stub(&ofpacts, ofpacts_stub, sizeof ofpacts_stub);
+    put_ofpacts(target, port, &ofpacts);
     ofpbuf_use_stub(&acts, acts_stub, sizeof acts_stub);
     sample_flow(s, &flow);
     xlate_in_init(&xin, ofproto, ofproto_dpif_get_tables_version(ofproto),
                   &flow, OFPP_LOCAL, NULL, 0, NULL, &wc, &acts);
-    xin.ofpacts = ofpacts->data;
-    xin.ofpacts_len = ofpacts->size;
+    xin.ofpacts = ofpacts.data;
+    xin.ofpacts_len = ofpacts.size;
     error = xlate_actions(&xin, &way->xout);
-    way->why = (error ? xlate_strerror(error)
-                : way->xout.slow ? "its packets would need the slow path"
-                : !target->local ? check_header(target, &acts, way)
-                : !acts.size ? "the port is down" : NULL);
-    if (way->why) {
-        xlate_out_uninit(&way->xout);
+    if (check_translation(target, error, &acts, way)) {
+        way->actions = make_actions(&acts, way->in_port, flow.dl_type);
     } else {
-        way->actions = make_actions(&acts, in_port, flow.dl_type);
+        xlate_out_uninit(&way->xout);
     }
     ofpbuf_uninit(&acts);
+    ofpbuf_uninit(&ofpacts);
 }
 
 /* Finds the way to 'target'.  Returns true if there is one; then the caller
@@ -219,36 +297,35 @@ session_way_find(const struct sess_plan *plan, const struct session_topo *topo,
     const struct session_topo_service *ts
         = topo ? session_topo_find(topo, s) : NULL;
     struct ofproto_dpif *ofproto = ofproto_dpif_lookup_by_name(s->bridge);
-    uint64_t ofpacts_stub[256 / 8];
-    struct ofpbuf ofpacts;
+    const struct ofport *port;
 
     way->actions = NULL;
-    way->no_header = false;
+    way->no_neighbor = false;
     way->header_len = 0;
     way->in_port = ODPP_NONE;
     if (!ofproto || !ts || ts->local == ODPP_NONE
         || ofproto->backer != topo->backer) {
-        way->why = "no such bridge";
+        set_why(way, "no such bridge");
         return false;
     }
-    ofpbuf_use_stub(&ofpacts, ofpacts_stub, sizeof ofpacts_stub);
-    way->why = put_ofpacts(target, s, ofproto, &ofpacts);
-    if (!way->why) {
-        way->in_port = ts->local;
-        translate(s, target, ofproto, ts->local, &ofpacts, way);
+    way->in_port = ts->local;
+    port = find_port(target, s, ofproto, way);
+    if (port && (target->local
+                 || find_route(target, port, topo->backer, way))) {
+        translate(s, target, ofproto, port, way);
     }
-    ofpbuf_uninit(&ofpacts);
     return way->actions != NULL;
 }
 
-/* Finds the way that led to 'target', a remote one, before: to be asked if
- * session_way_find() says that only the header is missing.  Returns true if
- * there is one and it would lead there now; then the caller has what that
- * function gives. */
+/* Finds the way to 'target', a remote one, with the MAC that led there before:
+ * in 'old', or if that is null as the header cache has it.  To be asked if
+ * session_way_find() has said that only the neighbor is missing.  Returns true
+ * if there is such a way now; then the caller has what that function gives. */
 bool
 session_way_find_former(const struct sess_plan *plan,
                         const struct session_topo *topo,
                         const struct sess_target *target,
+                        const struct session_actions *old,
                         struct session_way *way)
 {
     const struct sess_plan_service *s = plan->services[target->service];
@@ -259,8 +336,8 @@ session_way_find_former(const struct sess_plan *plan,
     struct flow flow;
 
     ofpbuf_use_stub(&acts, stub, sizeof stub);
-    if (session_former_actions(plan, target, tunnel, topo->backer, &acts,
-                               &way->xout)) {
+    if (session_former_actions(plan, target, old, tunnel, topo->backer,
+                               &acts, &way->xout)) {
         sample_flow(s, &flow);
         way->actions = make_actions(&acts, way->in_port, flow.dl_type);
     }
