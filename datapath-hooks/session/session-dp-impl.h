@@ -147,13 +147,16 @@ bool session_route_find(const struct dpif_backer *,
                         const struct ofport *tunnel,
                         const struct in6_addr *dst, struct session_route *);
 bool session_route_has_neighbor(const struct session_route *);
+bool session_route_may_ask(const struct session_route *, long long int now,
+                           long long int *next);
 
 /* Translations, session-way.c.  Main thread. */
 struct session_way {
     struct session_actions *actions; /* Null if there is no way... */
     char why[SESSION_WHY_LEN];  /* ...which says why. */
     bool no_neighbor;           /* The next hop's, and nothing else that is
-                                 * known of, is what is missing. */
+                                 * known of, is what is missing... */
+    long long int next;         /* ...and asked for then, ms. */
     odp_port_t in_port;         /* ODPP_NONE if the bridge is missing. */
     struct session_route route; /* To a remote target, if found. */
     struct xlate_out xout;      /* Keeps recirculation IDs alive. */
@@ -161,12 +164,14 @@ struct session_way {
     size_t header_len;
 };
 bool session_way_find(const struct sess_plan *, const struct session_topo *,
-                      const struct sess_target *, struct session_way *);
+                      const struct sess_target *, long long int now,
+                      struct session_way *);
 bool session_way_find_former(const struct sess_plan *,
                              const struct session_topo *,
                              const struct sess_target *,
                              const struct session_actions *old,
                              struct session_way *);
+bool session_acts_drop(const struct ofpbuf *);
 
 /* Headers of before, session-former.c. */
 bool session_former_actions(const struct sess_plan *,

@@ -155,7 +155,8 @@ put_underlay(const struct former *f, const struct session_route *route,
     ofpbuf_use_stub(&inner, stub, sizeof stub);
     xlate_in_init(&xin, bridge, ofproto_dpif_get_tables_version(bridge),
                   &flow, flow.in_port.ofp_port, NULL, 0, NULL, &wc, &inner);
-    ok = !xlate_actions(&xin, xout) && !xout->slow && inner.size;
+    ok = (!xlate_actions(&xin, xout) && !xout->slow
+          && !session_acts_drop(&inner));
     if (ok) {
         ofpbuf_put(acts, inner.data, inner.size);
     } else {
@@ -166,9 +167,9 @@ put_underlay(const struct former *f, const struct session_route *route,
 }
 
 /* Stores in 'acts' datapath actions for 'target', a remote one, by tunnel port
- * 'tunnel', with the header of 'old', or if that is null the one that the cache
- * has, and what they keep alive in '*xout'.  Returns false if there is none,
- * or if it would not lead there now.  Main thread. */
+ * 'tunnel', with the header of 'old', or if that is null the one that the
+ * cache has, and what they keep alive in '*xout'.  Returns false if there is
+ * none, or if it would not lead there now.  Main thread. */
 bool
 session_former_actions(const struct sess_plan *plan,
                        const struct sess_target *target,

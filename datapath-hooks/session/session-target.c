@@ -21,8 +21,8 @@
 
 enum {
     RETRY_MS = 200,             /* Unresolved: after 1, 2, 4... and then so
-                                 * long, each time asking for the
-                                 * neighbor. */
+                                 * long; for a neighbor as session-route.c
+                                 * says. */
     REFRESH_MS = 1000,          /* Resolved; this keeps its neighbour known. */
     STALE_MS = 60000,           /* So long the header of before is good for,
                                  * with nobody answering... */
@@ -190,7 +190,7 @@ resolve(const struct sess_plan *plan, const struct session_topo *topo,
 {
     struct session_way way;
 
-    if (session_way_find(plan, topo, target, &way)) {
+    if (session_way_find(plan, topo, target, now, &way)) {
         adopt(target->number, t, &way);
         set_state(t, SESSION_TARGET_RESOLVED, "");
         t->next = now + REFRESH_MS;
@@ -203,7 +203,7 @@ resolve(const struct sess_plan *plan, const struct session_topo *topo,
         return;
     }
     t->retry = MIN(MAX(2 * t->retry, 1), RETRY_MS);
-    t->next = now + t->retry;
+    t->next = way.no_neighbor ? way.next : now + t->retry;
     if (!way.no_neighbor || !take_former(plan, topo, target, t, &way, now)) {
         withdraw(target->number, t, way.why);
     }

@@ -108,18 +108,42 @@ put_ofpacts(const struct sess_target *target, const struct ofport *port,
     ofpact_put_OUTPUT(ofpacts)->port = port->ofp_port;
 }
 
+/* Says why there is no header among the actions for a target, or nothing that
+ * is done with packets that have it. */
+static void
+explain_no_header(struct session_way *way)
+{
+    const char *bridge = way->route.bridge->up.name;
+
+    if (way->no_neighbor) {
+        char addr[INET6_ADDRSTRLEN];
+
+        ipv6_string_mapped(addr, &way->route.hop);
+        set_why(way, "neighbor %s on %s does not answer", addr, bridge);
+    } else {
+        set_why(way, "%s has no way out for its packets", bridge);
+    }
+}
+
 /* Finds the route to 'target', which the translation does not say anything of.
- * Returns false if packets must not, or cannot, go there by 'tunnel', and says
- * why. */
+ * Returns false if packets must not, or cannot, go there by 'tunnel' now, and
+ * says why. */
 static bool
 find_route(const struct sess_target *target, const struct ofport *tunnel,
-           const struct dpif_backer *backer, struct session_way *way)
+           const struct dpif_backer *backer, long long int now,
+           struct session_way *way)
 {
     char addr[INET6_ADDRSTRLEN];
 
     if (!session_route_find(backer, tunnel, &target->dst, &way->route)) {
         ipv6_string_mapped(addr, &target->dst);
         set_why(way, "no route to %s", addr);
+        return false;
+    }
+    way->no_neighbor = !session_route_has_neighbor(&way->route);
+    if (way->no_neighbor
+        && !session_route_may_ask(&way->route, now, &way->next)) {
+        explain_no_header(way);
         return false;
     }
     return true;
@@ -144,23 +168,6 @@ sample_flow(const struct sess_plan_service *s, struct flow *flow)
     }
 }
 
-/* Says why there is no header among the actions for a target, or nothing that
- * is done with packets that have it. */
-static void
-explain_no_header(struct session_way *way)
-{
-    const char *bridge = way->route.bridge->up.name;
-    char addr[INET6_ADDRSTRLEN];
-
-    way->no_neighbor = !session_route_has_neighbor(&way->route);
-    if (way->no_neighbor) {
-        ipv6_string_mapped(addr, &way->route.hop);
-        set_why(way, "neighbor %s on %s does not answer", addr, bridge);
-    } else {
-        set_why(way, "%s has no way out for its packets", bridge);
-    }
-}
-
 /* Looks at the tunnel header among 'acts': it must lead to 'target', and be
  * one that the header cache takes.  Stores it in 'way'.  Returns false if that
  * is not so, and says why. */
@@ -177,6 +184,7 @@ check_header(const struct sess_target *target, const struct ofpbuf *acts,
         if (nl_attr_type(a) == OVS_ACTION_ATTR_TUNNEL_PUSH) {
             const struct ovs_action_push_tnl *push = nl_attr_get(a);
 
+            way->no_neighbor = false;
             if (!phc_header_take((const uint8_t *) push->header,
                                  push->header_len, way->header, &shape,
                                  &dst)) {
@@ -232,20 +240,30 @@ make_actions(const struct ofpbuf *acts, odp_port_t in_port,
     return a;
 }
 
-/* Whether a translation that came to 'acts' is good for 'target'.  If not, says
- * why. */
+/* Whether datapath actions 'acts', of a translation, do nothing with packets.
+ * That is said by an action of its own where the datapath knows it. */
+bool
+session_acts_drop(const struct ofpbuf *acts)
+{
+    return (!acts->size
+            || nl_attr_type(acts->data) == OVS_ACTION_ATTR_DROP);
+}
+
+/* Whether a translation that came to 'acts' is good for 'target'.  If not,
+ * says why. */
 static bool
 check_translation(const struct sess_target *target, enum xlate_error error,
                   const struct ofpbuf *acts, struct session_way *way)
 {
     if (error) {
+        way->no_neighbor = false;
         set_why(way, "%s", xlate_strerror(error));
     } else if (way->xout.slow) {
+        way->no_neighbor = false;
         set_why(way, "its packets would need the slow path");
     } else if (!target->local) {
         return check_header(target, acts, way);
-    } else if (!acts->size
-               || nl_attr_type(acts->data) == OVS_ACTION_ATTR_DROP) {
+    } else if (session_acts_drop(acts)) {
         set_why(way, "the port does not forward");
     } else {
         return true;
@@ -286,12 +304,13 @@ translate(const struct sess_plan_service *s, const struct sess_target *target,
     ofpbuf_uninit(&ofpacts);
 }
 
-/* Finds the way to 'target'.  Returns true if there is one; then the caller
+/* Finds the way to 'target', at 'now', ms.  Returns true if there is one; then the caller
  * has 'way->actions' to free and 'way->xout' to uninit.  Otherwise
  * 'way->why' says what is missing. */
 bool
 session_way_find(const struct sess_plan *plan, const struct session_topo *topo,
-                 const struct sess_target *target, struct session_way *way)
+                 const struct sess_target *target, long long int now,
+                 struct session_way *way)
 {
     const struct sess_plan_service *s = plan->services[target->service];
     const struct session_topo_service *ts
@@ -311,7 +330,7 @@ session_way_find(const struct sess_plan *plan, const struct session_topo *topo,
     way->in_port = ts->local;
     port = find_port(target, s, ofproto, way);
     if (port && (target->local
-                 || find_route(target, port, topo->backer, way))) {
+                 || find_route(target, port, topo->backer, now, way))) {
         translate(s, target, ofproto, port, way);
     }
     return way->actions != NULL;
