@@ -129,15 +129,27 @@ explain_no_header(struct session_way *way)
  * Returns false if packets must not, or cannot, go there by 'tunnel' now, and
  * says why. */
 static bool
-find_route(const struct sess_target *target, const struct ofport *tunnel,
-           const struct dpif_backer *backer, long long int now,
-           struct session_way *way)
+find_route(const struct sess_plan *plan, const struct sess_target *target,
+           const struct ofport *tunnel, const struct dpif_backer *backer,
+           long long int now, struct session_way *way)
 {
-    char addr[INET6_ADDRSTRLEN];
+    char from[INET6_ADDRSTRLEN], addr[INET6_ADDRSTRLEN];
 
     if (!session_route_find(backer, tunnel, &target->dst, &way->route)) {
+        /* A local_ip that is no address of this host counts, too. */
+        bool any = !ipv6_addr_is_set(&way->route.src);
+
+        ipv6_string_mapped(from, &way->route.src);
         ipv6_string_mapped(addr, &target->dst);
-        set_why(way, "no route to %s", addr);
+        set_why(way, "no route%s%s to %s", any ? "" : " from ",
+                any ? "" : from, addr);
+        return false;
+    } else if (!ipv6_addr_equals(&way->route.src, &plan->self_addr)) {
+        /* The others take packets from members only. */
+        ipv6_string_mapped(from, &way->route.src);
+        ipv6_string_mapped(addr, &plan->self_addr);
+        set_why(way, "the tunnel would begin at %s, not at ovs-ext-encap-ip "
+                "%s; set options:local_ip", from, addr);
         return false;
     }
     way->no_neighbor = !session_route_has_neighbor(&way->route);
@@ -304,8 +316,8 @@ translate(const struct sess_plan_service *s, const struct sess_target *target,
     ofpbuf_uninit(&ofpacts);
 }
 
-/* Finds the way to 'target', at 'now', ms.  Returns true if there is one; then the caller
- * has 'way->actions' to free and 'way->xout' to uninit.  Otherwise
+/* Finds the way to 'target', at 'now', ms.  Returns true if there is one; then
+ * the caller has 'way->actions' to free and 'way->xout' to uninit.  Otherwise
  * 'way->why' says what is missing. */
 bool
 session_way_find(const struct sess_plan *plan, const struct session_topo *topo,
@@ -330,7 +342,8 @@ session_way_find(const struct sess_plan *plan, const struct session_topo *topo,
     way->in_port = ts->local;
     port = find_port(target, s, ofproto, way);
     if (port && (target->local
-                 || find_route(target, port, topo->backer, now, way))) {
+                 || find_route(plan, target, port, topo->backer, now,
+                               way))) {
         translate(s, target, ofproto, port, way);
     }
     return way->actions != NULL;
