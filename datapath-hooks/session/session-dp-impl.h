@@ -14,6 +14,7 @@
  *     session-way.c     F2: translations
  *     session-route.c   F2: routes and neighbors of tunnels
  *     session-former.c  F2: with a header of before
+ *     session-mtu.c     F2: whether packets fit
  *     session-grace.c   when all threads have let go of what was
  *     session-flow.c    flows in the datapath, revalidators
  *     session-packet.c  PMD threads */
@@ -154,6 +155,7 @@ bool session_route_may_ask(const struct session_route *, long long int now,
 struct session_way {
     struct session_actions *actions; /* Null if there is no way... */
     char why[SESSION_WHY_LEN];  /* ...which says why. */
+    char note[SESSION_NOTE_LEN]; /* What packets may miss by this way. */
     bool no_neighbor;           /* The next hop's, and nothing else that is
                                  * known of, is what is missing... */
     long long int next;         /* ...and asked for then, ms. */
@@ -172,6 +174,12 @@ bool session_way_find_former(const struct sess_plan *,
                              const struct session_actions *old,
                              struct session_way *);
 bool session_acts_drop(const struct ofpbuf *);
+void session_way_note(struct session_way *, const char *format, ...)
+    OVS_PRINTF_FORMAT(2, 3);
+
+/* Lengths of packets, session-mtu.c.  Main thread. */
+void session_mtu_check(const struct ofproto_dpif *bridge,
+                       struct session_way *);
 
 /* Headers of before, session-former.c. */
 bool session_former_actions(const struct sess_plan *,

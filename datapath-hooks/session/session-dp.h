@@ -66,7 +66,7 @@ struct netdev_rxq;
 struct dp_packet_batch;
 struct seq;
 
-enum { SESSION_WHY_LEN = 192 };
+enum { SESSION_WHY_LEN = 192, SESSION_NOTE_LEN = 160 };
 
 /* Where a target stands. */
 enum session_target_state {
@@ -85,6 +85,8 @@ struct session_target_info {
     uint64_t host;              /* If not. */
     enum session_target_state state;
     char why[SESSION_WHY_LEN];  /* Why it is not resolved; or empty. */
+    char note[SESSION_NOTE_LEN]; /* If it has a flow, what packets may miss by
+                                  * it; or empty. */
     uint64_t packets;           /* Sent there. */
 };
 

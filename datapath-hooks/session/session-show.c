@@ -266,13 +266,14 @@ static void
 target_text(const struct session_target_info *t, const char *service,
             const char *to, void *ds)
 {
-    ds_put_format(ds, "target %d: %s %s %s%s%s: %s%s%s, %"PRIu64" packets\n",
+    ds_put_format(ds, "target %d: %s %s %s%s%s: %s%s%s%s%s, %"PRIu64
+                  " packets\n",
                   t->number, service, t->local ? "to backend" : "to host", to,
                   t->hop2 ? ", second hop" : "", t->hinted ? ", hinted" : "",
                   t->state == SESSION_TARGET_RESOLVED ? "resolved"
                   : t->state == SESSION_TARGET_STALE ? "old header"
                   : "not resolved", t->why[0] ? ": " : "", t->why,
-                  t->packets);
+                  t->note[0] ? "; " : "", t->note, t->packets);
 }
 
 static void
@@ -383,6 +384,7 @@ target_json(const struct session_target_info *t, const char *service,
     json_object_put(row, "hinted", json_boolean_create(t->hinted));
     json_object_put_string(row, "state", states[t->state]);
     json_object_put_string(row, "why", t->why);
+    json_object_put_string(row, "note", t->note);
     put_count(row, "packets", t->packets);
     json_array_add(array, row);
 }

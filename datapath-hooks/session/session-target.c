@@ -16,8 +16,11 @@
 
 #include "netlink.h"
 #include "odp-netlink.h"
+#include "openvswitch/vlog.h"
 #include "packets.h"
 #include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(session_target);
 
 enum {
     RETRY_MS = 200,             /* Unresolved: after 1, 2, 4... and then so
@@ -40,6 +43,7 @@ struct target {
     uint64_t base;              /* Packets to the number before. */
     enum session_target_state state;
     char why[SESSION_WHY_LEN];
+    char note[SESSION_NOTE_LEN];
     struct xlate_out xout;      /* Of what is in force; keeps recirculation
                                  * IDs alive. */
     bool have_xout;
@@ -71,6 +75,28 @@ set_state(struct target *t, enum session_target_state state, const char *why)
         t->state = state;
         ovs_strlcpy(t->why, why, sizeof t->why);
         ovs_mutex_unlock(&info_mutex);
+    }
+}
+
+/* Sets what packets may miss by the flow of 'target', and logs it if it is
+ * new. */
+static void
+set_note(const struct sess_plan *plan, const struct sess_target *target,
+         struct target *t, const char *note)
+{
+    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(20, 20);
+    char addr[INET6_ADDRSTRLEN];
+
+    if (strcmp(t->note, note)) {
+        ovs_mutex_lock(&info_mutex);
+        ovs_strlcpy(t->note, note, sizeof t->note);
+        ovs_mutex_unlock(&info_mutex);
+        if (note[0]) {
+            ipv6_string_mapped(addr, &target->dst);
+            VLOG_INFO_RL(&rl, "%s, target %d, by tunnel to %s: %s",
+                         plan->services[target->service]->name,
+                         target->number, addr, note);
+        }
     }
 }
 
@@ -193,6 +219,7 @@ resolve(const struct sess_plan *plan, const struct session_topo *topo,
     if (session_way_find(plan, topo, target, now, &way)) {
         adopt(target->number, t, &way);
         set_state(t, SESSION_TARGET_RESOLVED, "");
+        set_note(plan, target, t, way.note);
         t->next = now + REFRESH_MS;
         t->retry = 0;
         t->stale_since = 0;
@@ -431,6 +458,9 @@ session_dp_targets(struct session_target_info *infos, size_t max)
         if (t) {
             info->state = t->state;
             ovs_strlcpy(info->why, t->why, sizeof info->why);
+            ovs_strlcpy(info->note,
+                        t->state != SESSION_TARGET_UNRESOLVED ? t->note : "",
+                        sizeof info->note);
             info->packets = session_target_packets(info->number) - t->base;
         }
         ovs_mutex_unlock(&info_mutex);

@@ -34,6 +34,22 @@ set_why(struct session_way *way, const char *format, ...)
     va_end(args);
 }
 
+/* Says in 'way' what packets may miss by it. */
+void
+session_way_note(struct session_way *way, const char *format, ...)
+{
+    size_t len = strlen(way->note);
+    va_list args;
+
+    if (len) {
+        ovs_strlcpy(way->note + len, "; ", sizeof way->note - len);
+        len = strlen(way->note);
+    }
+    va_start(args, format);
+    vsnprintf(way->note + len, sizeof way->note - len, format, args);
+    va_end(args);
+}
+
 /* The port of 'ofproto' for tunnels of 'encap' to any address with any key;
  * null if there is none. */
 static const struct ofport *
@@ -332,6 +348,7 @@ session_way_find(const struct sess_plan *plan, const struct session_topo *topo,
 
     way->actions = NULL;
     way->no_neighbor = false;
+    way->note[0] = '\0';
     way->header_len = 0;
     way->in_port = ODPP_NONE;
     if (!ofproto || !ts || ts->local == ODPP_NONE
@@ -345,6 +362,9 @@ session_way_find(const struct sess_plan *plan, const struct session_topo *topo,
                  || find_route(plan, target, port, topo->backer, now,
                                way))) {
         translate(s, target, ofproto, port, way);
+    }
+    if (way->actions && !target->local) {
+        session_mtu_check(ofproto, way);
     }
     return way->actions != NULL;
 }
