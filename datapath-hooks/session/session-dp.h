@@ -43,6 +43,10 @@
  * do not go around between hosts that do not agree on it; bit SESS_HOP2_VNI of
  * the VNI says that it was passed on twice.
  *
+ * All packets of a target have one outer header: its TOS and TTL are what the
+ * tunnel port's options say, TOS 0 and TTL 64 if they say "inherit", and it is
+ * Not-ECT.
+ *
  * Limits: fragments, packets with two VLAN tags and recirculated ones are left
  * to ofproto; the port that a packet comes in must be of the service's bridge;
  * OpenFlow tables of the bridge, mirrors of the port and its flow statistics

@@ -332,6 +332,24 @@ translate(const struct sess_plan_service *s, const struct sess_target *target,
     ofpbuf_uninit(&ofpacts);
 }
 
+/* Says in 'way' what 'tunnel' is to take over from packets and does not: one
+ * header, that of sample_flow(), is for all of a target. */
+static void
+note_inherit(const struct ofport *tunnel, struct session_way *way)
+{
+    const struct netdev_tunnel_config *config
+        = netdev_get_tunnel_config(tunnel->netdev);
+
+    if (config->tos_inherit) {
+        session_way_note(way, "tos=inherit of %s has no effect",
+                         netdev_get_name(tunnel->netdev));
+    }
+    if (config->ttl_inherit) {
+        session_way_note(way, "ttl=inherit of %s has no effect",
+                         netdev_get_name(tunnel->netdev));
+    }
+}
+
 /* Finds the way to 'target', at 'now', ms.  Returns true if there is one; then
  * the caller has 'way->actions' to free and 'way->xout' to uninit.  Otherwise
  * 'way->why' says what is missing. */
@@ -365,6 +383,7 @@ session_way_find(const struct sess_plan *plan, const struct session_topo *topo,
     }
     if (way->actions && !target->local) {
         session_mtu_check(ofproto, way);
+        note_inherit(port, way);
     }
     return way->actions != NULL;
 }
