@@ -77,7 +77,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct gossip_from from = { gossip_host_id("other"), 5, size % 16 == 3 };
     struct gossip_addr addr = { .port = 1 };
-    uint8_t payload[GOSSIP_PAYLOAD_MAX];
+    uint8_t payload[GOSSIP_RX_PAYLOAD_MAX];
     size_t n;
 
     if (calls++ % 2000 == 0) {

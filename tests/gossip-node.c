@@ -100,7 +100,7 @@ store(const void *datagram, size_t n, void *aux OVS_UNUSED)
 {
     uint8_t len[2];
 
-    if (captured < MAX_CAPTURED && n <= GOSSIP_MTU) {
+    if (captured < MAX_CAPTURED && n <= GOSSIP_RX_MTU) {
         gossip_put(len, n, 2);
         fwrite(len, 1, 2, capture);
         fwrite(datagram, 1, n, capture);

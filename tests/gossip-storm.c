@@ -34,7 +34,7 @@
 enum { BATCH = 50, MAX_SIZE = 9000, MAX_CAPTURED = 2000, SEQUENCE = 22 };
 
 static struct {
-    uint8_t data[GOSSIP_MTU];
+    uint8_t data[GOSSIP_RX_MTU];
     size_t n;
 } captured[MAX_CAPTURED];
 static size_t n_captured;
@@ -53,7 +53,8 @@ load(const char *path)
     while (n_captured < MAX_CAPTURED && fread(len, 1, 2, f) == 2) {
         size_t n = gossip_get(len, 2);
 
-        if (n > GOSSIP_MTU || fread(captured[n_captured].data, 1, n, f) != n) {
+        if (n > GOSSIP_RX_MTU
+            || fread(captured[n_captured].data, 1, n, f) != n) {
             break;
         }
         captured[n_captured++].n = n;
@@ -101,7 +102,8 @@ make(const char *kind, struct gossip_seal *old, uint8_t *buf)
         n = ext_rng_range(&rng, n);
     } else if (!strcmp(kind, "oversized")) {
         later(buf);
-        n = GOSSIP_MTU + 1 + ext_rng_range(&rng, MAX_SIZE - GOSSIP_MTU);
+        n = GOSSIP_RX_MTU + 1
+            + ext_rng_range(&rng, MAX_SIZE - GOSSIP_RX_MTU);
     } else if (strcmp(kind, "replayed")) {
         ovs_fatal(0, "there is no kind \"%s\"", kind);
     }

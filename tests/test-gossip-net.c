@@ -52,7 +52,9 @@ tx(void *node_, const struct gossip_to *to, const void *payload, size_t n)
                              d->data);
     ovs_assert(d->n && d->n <= GOSSIP_MTU);
     net->largest = MAX(net->largest, d->n);
-    net->head++;
+    if (!net->mtu || d->n <= net->mtu) {
+        net->head++;
+    }
 }
 
 static void
@@ -131,7 +133,7 @@ deliver(struct net *net, const struct net_datagram *d)
 {
     struct net_node *node = &net->nodes[d->to];
     struct gossip_addr addr = net_addr(d->from);
-    uint8_t payload[GOSSIP_PAYLOAD_MAX];
+    uint8_t payload[GOSSIP_RX_PAYLOAD_MAX];
     struct gossip_from from;
     size_t n;
 

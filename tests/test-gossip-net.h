@@ -41,6 +41,7 @@ struct net {
     int n;
     long long now;
     double loss;
+    size_t mtu;                         /* Larger datagrams vanish; 0: none. */
     bool (*drops)(const struct net *, int from, int to);
     struct ext_rng rng;
     struct net_node nodes[NET_MAX];

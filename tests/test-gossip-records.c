@@ -248,6 +248,78 @@ test_late(void)
     net_destroy(net);
 }
 
+/* A path that takes IPv6's smallest packets and says nothing of larger ones:
+ * all arrives, by spreading and by comparison. */
+static void
+test_path(void)
+{
+    struct net *net = net_create(4);
+    char key[GOSSIP_KEY_MAX + 1];
+
+    net->mtu = 1280 - 40 - 8;
+    for (int i = 0; i < 3; i++) {
+        net_start(net, i);
+    }
+    net_run(net, 5000);
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof key, "a session of two IPv6 addresses %07d", i);
+        net_own(net, i % 3, key, 0);
+    }
+    net_run(net, 2000);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(gossip_n_records(net->nodes[i].g), 500);
+    }
+    net_start(net, 3);
+    net_run(net, 20000);
+    CHECK_EQ(gossip_n_records(net->nodes[3].g), 500);
+    CHECK(net->largest > 1000 && net->largest <= net->mtu);
+    net_destroy(net);
+}
+
+static size_t n_requested;
+
+static void
+count_requested(void *aux OVS_UNUSED, const struct gossip_to *to OVS_UNUSED,
+                const void *payload, size_t n)
+{
+    struct gossip_tlv tlv;
+    size_t at = 0;
+
+    CHECK(n <= GOSSIP_PAYLOAD_MAX);
+    while (gossip_message_next(payload, n, &at, &tlv)) {
+        n_requested += tlv.type == GOSSIP_T_REQUEST ? tlv.len / 8 : 0;
+    }
+}
+
+/* The summary of an older build, which has larger datagrams: what it has is
+ * asked for, all of it. */
+static void
+test_older(void)
+{
+    enum { N = (GOSSIP_RX_PAYLOAD_MAX - 4 - 17) / 16 };
+    uint8_t message[4 + 17 + 16 * N] = { GOSSIP_VERSION, GOSSIP_T_SUMMARY };
+    struct gossip_from from = { gossip_host_id("old"), 1, false };
+    struct gossip_addr addr = net_addr(1);
+    struct gossip_config cfg;
+    struct gossip *g;
+
+    gossip_config_init(&cfg);
+    ovs_strlcpy(cfg.name, "new", sizeof cfg.name);
+    cfg.epoch = 1;
+    cfg.tx = count_requested;
+    g = gossip_create(&cfg, 1000);
+    gossip_add_member(g, "old", &addr, 1);
+    gossip_put(message + 2, sizeof message - 4, 2);
+    gossip_put(message + 13, N + 1, 8);         /* From 0 to this. */
+    for (int i = 0; i < N; i++) {
+        gossip_put(message + 21 + 16 * i, i + 1, 8);
+        gossip_put(message + 29 + 16 * i, 1, 8);
+    }
+    gossip_receive(g, 1000, &from, &addr, message, sizeof message);
+    CHECK_EQ(n_requested, N);
+    gossip_destroy(g);
+}
+
 static bool
 drop_all(const struct net *net OVS_UNUSED, int from OVS_UNUSED,
          int to OVS_UNUSED)
@@ -380,6 +452,8 @@ static const struct test tests[] = {
     { "loss", test_loss },
     { "sync", test_sync },
     { "late", test_late },
+    { "path", test_path },
+    { "older", test_older },
     { "bounds", test_bounds },
     { "hints", test_hints },
     { "rotation", test_rotation },

@@ -19,9 +19,9 @@
 /* Two hosts with a key in common, and a datagram of the first. */
 struct pair {
     struct gossip_seal *a, *b;
-    uint8_t datagram[GOSSIP_MTU];
+    uint8_t datagram[GOSSIP_RX_MTU];
     size_t n;
-    uint8_t payload[GOSSIP_PAYLOAD_MAX];
+    uint8_t payload[GOSSIP_RX_PAYLOAD_MAX];
     size_t payload_n;
     struct gossip_from from;
 };
@@ -115,8 +115,17 @@ test_truncated(void)
         CHECK(hear(&p) != GOSSIP_OPEN_OK);
         CHECK(n);
     }
-    p.n = GOSSIP_MTU + 1;
+    p.n = GOSSIP_RX_MTU + 1;
     CHECK_EQ(hear(&p), GOSSIP_OPEN_OVERSIZED);
+
+    /* As large as an older build sends, which is more than we do. */
+    uint8_t large[GOSSIP_RX_PAYLOAD_MAX] = { GOSSIP_VERSION, 0xff };
+    gossip_put(large + 2, sizeof large - 4, 2);
+    p.n = gossip_seal_close(p.a, B, EPOCH_B, large, sizeof large, p.datagram);
+    CHECK_EQ(p.n, 1400);
+    CHECK_EQ(hear(&p), GOSSIP_OPEN_OK);
+    CHECK_EQ(p.payload_n, sizeof large);
+    CHECK_EQ(gossip_message_check(p.payload, p.payload_n), GOSSIP_WIRE_OK);
     pair_uninit(&p);
 }
 

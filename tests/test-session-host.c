@@ -76,7 +76,7 @@ test_keyring(void)
 static bool
 opens(struct gossip_seal *from, struct gossip_seal *to)
 {
-    uint8_t datagram[GOSSIP_MTU], payload[GOSSIP_PAYLOAD_MAX];
+    uint8_t datagram[GOSSIP_MTU], payload[GOSSIP_RX_PAYLOAD_MAX];
     struct gossip_from sender;
     size_t n, payload_n;
 
@@ -132,7 +132,7 @@ test_rotation(void)
 
         struct gossip_seal *third = gossip_seal_create(1, 3000, 1);
         CHECK_EQ(gossip_seal_add_key(third, ring.keys[0]), 0);
-        uint8_t datagram[GOSSIP_MTU], payload[GOSSIP_PAYLOAD_MAX];
+        uint8_t datagram[GOSSIP_MTU], payload[GOSSIP_RX_PAYLOAD_MAX];
         struct gossip_from from;
         size_t n = gossip_seal_close(seal, 1, 3000, "x", 1, datagram);
         CHECK_EQ(gossip_seal_open(third, datagram, n, &from, payload, &n), 0);

@@ -25,7 +25,7 @@ enum {
     BATCH = 32,
     MAX_BATCHES = 64,           /* Of one run. */
     RCVBUF = 4 << 20,
-    READ_SIZE = GOSSIP_MTU + 1, /* One more shows that it was larger. */
+    READ_SIZE = GOSSIP_RX_MTU + 1, /* One more shows that it was larger. */
 };
 
 struct gossip_udp {
@@ -275,7 +275,7 @@ static void
 receive(struct gossip_udp *u, const uint8_t *datagram, size_t n,
         const struct sockaddr_storage *ss)
 {
-    uint8_t payload[GOSSIP_PAYLOAD_MAX];
+    uint8_t payload[GOSSIP_RX_PAYLOAD_MAX];
     enum gossip_open_error error;
     struct gossip_from from;
     struct gossip_addr addr;

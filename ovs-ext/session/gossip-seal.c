@@ -271,10 +271,10 @@ nonce(uint64_t sequence, uint8_t iv[12])
     gossip_put(iv + 6, sequence, 6);
 }
 
-/* Seals the 'n' bytes of 'payload' (at most GOSSIP_PAYLOAD_MAX) for the host
+/* Seals the 'n' bytes of 'payload' (at most GOSSIP_RX_PAYLOAD_MAX) for host
  * 'to_host' that started at 'to_epoch', or, if that is 0, with the flag JOIN
- * for whoever it reaches.  'datagram' has room for GOSSIP_MTU bytes.  Returns
- * the length of the datagram, or 0 if there is no key. */
+ * for whoever it reaches.  'datagram' has room for GOSSIP_SEAL_OVERHEAD bytes
+ * more.  Returns the length of the datagram, or 0 if there is no key. */
 size_t
 gossip_seal_close(struct gossip_seal *s, uint64_t to_host, uint64_t to_epoch,
                   const void *payload, size_t n, uint8_t *datagram)
@@ -282,7 +282,7 @@ gossip_seal_close(struct gossip_seal *s, uint64_t to_host, uint64_t to_epoch,
     uint8_t aad[AAD], iv[12];
     int len;
 
-    ovs_assert(n <= GOSSIP_PAYLOAD_MAX);
+    ovs_assert(n <= GOSSIP_RX_PAYLOAD_MAX);
     if (!s->n_keys || s->sequence >= MAX48) {
         return 0;
     }
@@ -472,7 +472,7 @@ open_datagram(struct gossip_seal *s, const uint8_t *datagram, size_t n,
     if (n < HEADER + TAG) {
         return GOSSIP_OPEN_TRUNCATED;
     }
-    if (n > GOSSIP_MTU) {
+    if (n > GOSSIP_RX_MTU) {
         return GOSSIP_OPEN_OVERSIZED;
     }
     if (datagram[0] != MAGIC || datagram[1] != SEAL_VERSION
@@ -524,8 +524,8 @@ open_datagram(struct gossip_seal *s, const uint8_t *datagram, size_t n,
 }
 
 /* Opens a datagram of 'n' bytes.  Only if this returns GOSSIP_OPEN_OK do
- * '*from', the '*payload_n' bytes of 'payload' (room for GOSSIP_PAYLOAD_MAX)
- * mean anything. */
+ * '*from', the '*payload_n' bytes of 'payload' (room for
+ * GOSSIP_RX_PAYLOAD_MAX) mean anything. */
 enum gossip_open_error
 gossip_seal_open(struct gossip_seal *s, const uint8_t *datagram, size_t n,
                  struct gossip_from *from, uint8_t *payload,

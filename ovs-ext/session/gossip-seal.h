@@ -66,7 +66,7 @@ enum {
 enum gossip_open_error {
     GOSSIP_OPEN_OK,
     GOSSIP_OPEN_TRUNCATED,      /* Shorter than header and tag. */
-    GOSSIP_OPEN_OVERSIZED,      /* Larger than GOSSIP_MTU. */
+    GOSSIP_OPEN_OVERSIZED,      /* Larger than GOSSIP_RX_MTU. */
     GOSSIP_OPEN_FORMAT,         /* Magic, version or flags not ours. */
     GOSSIP_OPEN_SELF,           /* Claims to be from here. */
     GOSSIP_OPEN_KEY,            /* No such key, or not any more. */

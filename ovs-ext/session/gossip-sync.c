@@ -242,7 +242,7 @@ static void
 receive_summary(struct gossip *g, const struct gossip_to *from,
                 const struct gossip_tlv *tlv)
 {
-    uint64_t wanted[SUMMARY_MAX];
+    uint64_t wanted[REQUEST_MAX];
     const uint8_t *list = tlv->body + SUMMARY_HEADER;
     size_t n, n_wanted = 0;
     struct batch batch;
@@ -262,7 +262,7 @@ receive_summary(struct gossip *g, const struct gossip_to *from,
 
         item = gossip_item_find__(g, gossip_get(list + 16 * i, 8));
         if (!item || gossip_item_version__(item) < version) {
-            if (n_wanted < SUMMARY_MAX) {
+            if (n_wanted < REQUEST_MAX) {
                 wanted[n_wanted++] = gossip_get(list + 16 * i, 8);
             }
         } else if (gossip_item_version__(item) > version) {

@@ -103,7 +103,7 @@ gossip_out_record(struct gossip_out *out, const struct gossip_record *r,
 enum gossip_wire_error
 gossip_message_check(const uint8_t *data, size_t n)
 {
-    if (n < 1 || n > GOSSIP_PAYLOAD_MAX) {
+    if (n < 1 || n > GOSSIP_RX_PAYLOAD_MAX) {
         return GOSSIP_WIRE_SIZE;
     }
     if (data[0] != GOSSIP_VERSION) {

@@ -8,8 +8,12 @@
  * ======================
  *
  * A message is the payload of one UDP datagram, before sealing (see
- * gossip-seal.h).  A sealed datagram has at most GOSSIP_MTU bytes, over IPv4
- * and IPv6 alike, and is never fragmented by us.  All numbers are big-endian.
+ * gossip-seal.h).  What is sent has at most GOSSIP_MTU bytes when sealed, over
+ * IPv4 and IPv6 alike, and is never fragmented by us: every path of IPv6 takes
+ * that, and the headers of IPv6 and UDP.  More would vanish where a tunnel is
+ * on the way and ICMP is filtered, and only what is large: members would stay
+ * alive and not hear what is new.  Up to GOSSIP_RX_MTU bytes are accepted, as
+ * older builds send.  All numbers are big-endian.
  *
  *     message    := version (1 byte, GOSSIP_VERSION) TLV...
  *     TLV        := type (1 byte)  length (2 bytes, of the body)  body
@@ -66,9 +70,11 @@ struct sess_key;
 
 enum {
     GOSSIP_VERSION = 1,
-    GOSSIP_MTU = 1400,              /* Of a sealed datagram. */
+    GOSSIP_MTU = 1280 - 48,         /* Of a sealed datagram. */
+    GOSSIP_RX_MTU = 1400,           /* Of one that an older build sends. */
     GOSSIP_SEAL_OVERHEAD = 44,
     GOSSIP_PAYLOAD_MAX = GOSSIP_MTU - GOSSIP_SEAL_OVERHEAD,
+    GOSSIP_RX_PAYLOAD_MAX = GOSSIP_RX_MTU - GOSSIP_SEAL_OVERHEAD,
     GOSSIP_KEY_MAX = 40,
     GOSSIP_NAME_MAX = 63,
     GOSSIP_VALUE_MAX = 26 + GOSSIP_NAME_MAX,
