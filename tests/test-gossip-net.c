@@ -82,7 +82,7 @@ net_create(int n)
 }
 
 /* Starts node 'i', which has the first node as seed (and the second, for the
- * first), with an epoch of now. */
+ * first), with an epoch of now by its clock. */
 void
 net_start(struct net *net, int i)
 {
@@ -93,7 +93,7 @@ net_start(struct net *net, int i)
 
     name_of(i, cfg.name);
     cfg.addr = net_addr(i);
-    cfg.epoch = node->epoch = 1000000 + net->now;
+    cfg.epoch = node->epoch = 1000000 + net->now + node->ahead;
     cfg.seed = i;
     cfg.tx = tx;
     cfg.changed = changed;

@@ -24,6 +24,7 @@ struct net_node {
     int index;
     bool up;
     uint64_t epoch;
+    long long ahead;                    /* Its clock, at the next start. */
     struct gossip *g;
     struct gossip_seal *seal;
     int changes[GOSSIP_N_CLASSES];      /* Calls of 'changed'. */

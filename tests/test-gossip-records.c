@@ -102,7 +102,7 @@ test_spread(void)
     net_run(net, 300);
     CHECK_EQ(net_n_having(net, "a session"), 20);
     net_own(net, 8, "a session", 0);                /* It has moved. */
-    gossip_load(net->nodes[8].g, &load);
+    gossip_load(net->nodes[8].g, &load, 0);
     net_run(net, 300);
     gossip_put(key, gossip_self(net->nodes[8].g), 8);
     for (int i = 0; i < 20; i++) {
@@ -120,6 +120,57 @@ test_spread(void)
     net_run(net, 61000);                        /* Then it is forgotten. */
     CHECK_EQ(net_n_having(net, "a session"), 0);
     CHECK_EQ(net->nodes[19].expired, 1);
+    net_destroy(net);
+}
+
+/* How many of the others that are up have the load of host 0, and it is that
+ * of 'sessions'. */
+static int
+n_having_load(const struct net *net, uint32_t sessions)
+{
+    struct gossip_load_value load;
+    const struct gossip_record *r;
+    uint8_t key[8];
+    int n = 0;
+
+    gossip_put(key, gossip_host_id("node-0"), 8);
+    for (int i = 1; i < net->n; i++) {
+        r = gossip_lookup(net->nodes[i].g, GOSSIP_LOAD, key, 8);
+        n += r && gossip_load_decode(r, &load) && load.sessions == sessions;
+    }
+    return n;
+}
+
+/* A host whose clock was set back between two starts: its versions start below
+ * those that others have.  What it says counts within the time of a load; and
+ * when it is dead, nobody has it. */
+static void
+test_load(void)
+{
+    enum { PERIOD = 10000, TTL = 3 * PERIOD };
+    struct net *net = net_met(4);
+    struct gossip_load_value load = { .sessions = 1 };
+    struct net_node *node = &net->nodes[0];
+
+    net_run(net, 3600000);
+    gossip_load(node->g, &load, TTL);
+    net_run(net, 300);
+    CHECK_EQ(n_having_load(net, 1), 3);
+
+    net_stop(net, 0);
+    node->ahead = (long long) node->epoch + 1 - (1000000 + net->now);
+    net_start(net, 0);
+    CHECK(net_run_until(net, net_all_alive, 20000));
+    load.sessions = 2;
+    for (int ms = 0; ms <= TTL; ms += PERIOD) {
+        gossip_load(node->g, &load, TTL);
+        net_run(net, ms < TTL ? PERIOD : 300);
+    }
+    CHECK_EQ(n_having_load(net, 2), 3);
+
+    net_stop(net, 0);
+    net_run(net, TTL);
+    CHECK_EQ(n_having_load(net, 2), 0);
     net_destroy(net);
 }
 
@@ -448,6 +499,7 @@ static const struct test tests[] = {
     { "collision", test_collision },
     { "yield", test_yield },
     { "spread", test_spread },
+    { "load", test_load },
     { "silence", test_silence },
     { "loss", test_loss },
     { "sync", test_sync },

@@ -19,8 +19,11 @@
 #include "hash.h"
 #include "util.h"
 
-enum { LOAD_MS = 10000 };       /* The load is said at least so often, */
-#define LOAD_STEP 0.05          /* and when it has changed by so much. */
+enum {
+    LOAD_MS = 10000,            /* The load is said at least so often, and */
+    LOAD_TTL = 3 * LOAD_MS      /* counts for so long: two may get lost. */
+};
+#define LOAD_STEP 0.05          /* It is said when it has changed by this. */
 
 struct hmap session_groups = HMAP_INITIALIZER(&session_groups);
 
@@ -158,7 +161,7 @@ tell_load(long long int now)
               || has_moved(said.cpu, told.cpu)
               || has_moved(said.memory, told.memory)
               || has_moved(said.bandwidth, told.bandwidth))) {
-        gossip_load(g, &said);
+        gossip_load(g, &said, LOAD_TTL);
         told = said;
         told_at = now;
     }

@@ -54,6 +54,7 @@
  *          rank:1 unless 0
  * LOAD     host:8             cpu:2 memory:2 bandwidth:2 sessions:4
  *
+ * A LOAD is said again and again and has a short ttl, so it is not compared.
  * Shares (probability, cpu...) are in units of 1/65535.  The version of a
  * MEMBER is incarnation * 4 + state (0 alive, 1 suspected, 2 dead, 3 left),
  * which makes "higher counts" the rules of SWIM; other versions are hybrid

@@ -242,11 +242,14 @@ gossip_close_session(struct gossip *g, const void *key, size_t len)
     gossip_publish__(g, &r);
 }
 
-/* The load of this host. */
+/* The load of this host, which counts for 'ttl' ms: not much longer than until
+ * it is said again.  Others drop it when this host is gone; and when this host
+ * starts again with an epoch below the versions that it has come to before,
+ * since its clock was set back, what it says then soon counts. */
 void
-gossip_load(struct gossip *g, const struct gossip_load_value *v)
+gossip_load(struct gossip *g, const struct gossip_load_value *v, uint32_t ttl)
 {
-    struct gossip_record r = { .ttl = 0 };
+    struct gossip_record r = { .ttl = ttl };
 
     gossip_load_encode(&r, g->self, v);
     gossip_publish__(g, &r);

@@ -161,7 +161,8 @@ void gossip_own_session(struct gossip *, const void *key, size_t,
 void gossip_close_session(struct gossip *, const void *key, size_t);
 bool gossip_hint(struct gossip *, const void *key, size_t,
                  const struct gossip_hint_value *, uint32_t ttl);
-void gossip_load(struct gossip *, const struct gossip_load_value *);
+void gossip_load(struct gossip *, const struct gossip_load_value *,
+                 uint32_t ttl);
 
 /* What it knows. */
 uint64_t gossip_self(const struct gossip *);
