@@ -60,6 +60,40 @@ test_islands(void)
     net_destroy(net);
 }
 
+static bool
+second_is_dead(const struct net *net)
+{
+    return net_state(net, 0, 1) == GOSSIP_DEAD;
+}
+
+/* A host that has another name now: who still wants the old one does not greet
+ * the new one, nor itself, for ever. */
+static void
+test_renamed(void)
+{
+    struct net *net = net_met(3);
+    struct gossip *g = net->nodes[0].g;
+    struct gossip_stats before, after;
+    struct gossip_addr addr;
+
+    for (int i = 0; i < 2; i++) {
+        addr = net_addr(i);
+        gossip_get_stats(g, &before);
+        gossip_say_hello(g, &addr);
+        gossip_get_stats(g, &after);
+        CHECK_EQ(after.tx_datagrams, before.tx_datagrams);
+    }
+
+    /* Once that is dead, another may be there. */
+    net_stop(net, 1);
+    CHECK(net_run_until(net, second_is_dead, 60000));
+    gossip_get_stats(g, &before);
+    gossip_say_hello(g, &addr);
+    gossip_get_stats(g, &after);
+    CHECK_EQ(after.tx_datagrams, before.tx_datagrams + 1);
+    net_destroy(net);
+}
+
 /* Who dies is suspected first, then dead; all agree. */
 static void
 test_death(void)
@@ -334,6 +368,7 @@ test_names(void)
 static const struct test tests[] = {
     { "join", test_join },
     { "islands", test_islands },
+    { "renamed", test_renamed },
     { "death", test_death },
     { "refutation", test_refutation },
     { "suspicion", test_suspicion },

@@ -265,8 +265,7 @@ count_origin(struct gossip_udp *u, const struct gossip_from *from,
 
     if (!gossip_member(u->g, from->host, &info)) {
         u->stats.unknown++;
-    } else if (info.addr.port != addr->port
-               || memcmp(info.addr.ip, addr->ip, sizeof addr->ip)) {
+    } else if (!gossip_addr_equal(&info.addr, addr)) {
         u->stats.strangers++;
     }
 }

@@ -253,8 +253,7 @@ holds(const char *listen)
     struct gossip_addr a, b;
 
     return (udp && gossip_addr_parse(listen, &a)
-            && gossip_addr_parse(udp_listen, &b) && a.port == b.port
-            && !memcmp(a.ip, b.ip, sizeof a.ip));
+            && gossip_addr_parse(udp_listen, &b) && gossip_addr_equal(&a, &b));
 }
 
 /* What was heard is to be heard again before it counts as all there is. */
@@ -365,7 +364,8 @@ session_gossip_stop(void)
 
 /* Says HELLO to some hosts of the fleet that should be members.  Gossip itself
  * does so only as long as it knows nobody; but two parts of a fleet may have
- * found themselves at first. */
+ * found themselves at first.  A row may be of a name that a host had before:
+ * what gossip does not greet counts as well, so that the turn of all comes. */
 static void
 say_hello(struct gossip *g, long long int now)
 {

@@ -1,7 +1,7 @@
 /* Copyright (c) 2026 The ovs-ext authors.
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Addresses of gossip as text. */
+/* Addresses of gossip, also as text. */
 
 #include <config.h>
 
@@ -13,6 +13,12 @@
 #include "openvswitch/dynamic-string.h"
 #include "packets.h"
 #include "util.h"
+
+bool
+gossip_addr_equal(const struct gossip_addr *a, const struct gossip_addr *b)
+{
+    return a->port == b->port && !memcmp(a->ip, b->ip, sizeof a->ip);
+}
 
 /* Parses an IP address of 'len' characters; IPv6 in brackets. */
 static bool

@@ -194,6 +194,7 @@ gossip_compare__(uint64_t version, uint64_t origin,
 void gossip_ring_add__(struct gossip *, struct member *);
 void gossip_ring_remove__(struct gossip *, struct member *);
 void gossip_ring_update__(struct gossip *);
+bool gossip_ring_is_at__(const struct gossip *, const struct gossip_addr *);
 uint64_t gossip_neighbour_bit__(const struct gossip *, uint64_t host);
 size_t gossip_pick__(struct gossip *, size_t k, uint64_t but,
                      struct member **);

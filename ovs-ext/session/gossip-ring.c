@@ -71,6 +71,18 @@ gossip_ring_remove__(struct gossip *g, struct member *m)
     }
 }
 
+/* Whether we or a member in the ring, which lives, is at 'addr'. */
+bool
+gossip_ring_is_at__(const struct gossip *g, const struct gossip_addr *addr)
+{
+    bool found = gossip_addr_equal(addr, &g->cfg.addr);
+
+    for (size_t i = 0; i < g->n_ring && !found; i++) {
+        found = gossip_addr_equal(addr, &g->ring[i]->addr);
+    }
+    return found;
+}
+
 /* The slot of neighbour 'host', as a bit, or 0. */
 uint64_t
 gossip_neighbour_bit__(const struct gossip *g, uint64_t host)

@@ -162,6 +162,7 @@ bool gossip_load_decode(const struct gossip_record *,
 size_t gossip_key_encode(const struct sess_key *, uint8_t key[GOSSIP_KEY_MAX]);
 bool gossip_key_decode(const uint8_t *key, size_t len, struct sess_key *);
 
+bool gossip_addr_equal(const struct gossip_addr *, const struct gossip_addr *);
 bool gossip_addr_parse(const char *, struct gossip_addr *);
 char *gossip_addr_to_string(const struct gossip_addr *);
 

@@ -295,12 +295,16 @@ receive_record(struct gossip *g, uint64_t from, const struct gossip_tlv *tlv)
 }
 
 /* Says HELLO to whoever is at 'addr', as it does to seeds.  For a host that
- * should be there and is not a member yet. */
+ * should be there and is not a member yet; so not if a living member is there,
+ * which that host may have become under another name. */
 void
 gossip_say_hello(struct gossip *g, const struct gossip_addr *addr)
 {
     struct gossip_out out;
 
+    if (gossip_ring_is_at__(g, addr)) {
+        return;
+    }
     gossip_out_init(&out);
     gossip_out_tlv(&out, GOSSIP_T_HELLO, 0);
     gossip_send__(g, &(struct gossip_to) { .addr = *addr }, &out);

@@ -186,8 +186,8 @@ host_equals(const struct sess_host *a, const struct sess_host *b)
 {
     return (!strcmp(a->name, b->name)
             && ipv6_addr_equals(&a->encap_ip, &b->encap_ip)
-            && !memcmp(a->gossip.ip, b->gossip.ip, sizeof a->gossip.ip)
-            && a->gossip.port == b->gossip.port && a->drain == b->drain);
+            && gossip_addr_equal(&a->gossip, &b->gossip)
+            && a->drain == b->drain);
 }
 
 /* Returns true if both, sorted, say the same. */
