@@ -192,6 +192,7 @@ static const struct client_command commands[] = {
     { "fleet-garbage", 3, client_fleet_garbage },
     { "fleet-print", 2, client_fleet_print },
     { "session", 1, client_session },
+    { "rival", 1, client_rival },
     { "session-denied", 2, client_session_denied },
     { "session-old", 1, client_session_old },
     { "host", 2, client_host },

@@ -62,6 +62,7 @@ void client_fleet_print(const char *remote, char *args[]);
 
 /* ...in test-db-session.c... */
 void client_session(const char *remote, char *args[]);
+void client_rival(const char *remote, char *args[]);
 void client_session_denied(const char *remote, char *args[]);
 void client_session_old(const char *remote, char *args[]);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "ovs-ext/db/db-affinity.h"
+#include "ovs-ext/db/db-conn.h"
 #include "ovs-ext/db/db-delta.h"
 #include "ovs-ext/db/db-host.h"
 #include "ovs-ext/db/ovs-ext-idl.h"
@@ -214,6 +215,141 @@ client_session(const char *remote, char *args[] OVS_UNUSED)
     check_columns(w);
     check_hints(w);
     writer_close(w);
+}
+
+static bool
+has_encap_ip(struct ovsdb_idl *idl, const char *encap_ip)
+{
+    const struct ovsext_host *row = db_host_row(idl, "h1");
+
+    return row && !strcmp(row->encap_ip, encap_ip);
+}
+
+static void
+wait_for_encap_ip(struct ovsdb_idl *idl, const char *encap_ip)
+{
+    while (!has_encap_ip(idl, encap_ip)) {
+        client_pump(idl, ovsdb_idl_get_seqno(idl));
+    }
+}
+
+/* Replaces the address that 'w' has written, which it hears of. */
+static void
+edit(struct ovsdb_idl *admin, struct writer *w, const char *encap_ip)
+{
+    wait_for_encap_ip(admin, w->session.encap_ip);
+
+    struct ovsdb_idl_txn *txn = ovsdb_idl_txn_create(admin);
+
+    ovsext_host_set_encap_ip(db_host_row(admin, "h1"), encap_ip);
+    client_commit(txn);
+    wait_for_encap_ip(w->idl, encap_ip);
+}
+
+/* Edits that come now and then are undone at once; from the fourth one in a
+ * minute on, after a pause. */
+static void
+check_edits(const char *remote, struct ovsdb_idl *admin)
+{
+    struct writer *w = writer_open(remote, "h1");
+
+    CHECK_EQ(tick(w), 1);
+    for (int i = 0; i < 6; i++) {
+        edit(admin, w, "203.0.113.1");
+        CHECK_EQ(tick(w), 1);
+        CHECK_EQ(ticks(w, 210), 0);
+    }
+    ticks(w, 600);
+    for (int i = 0; i < 4; i++) {
+        edit(admin, w, "203.0.113.1");
+        CHECK_EQ(tick(w), i < 3);
+    }
+    CHECK_EQ(ticks(w, 299), 0);
+    CHECK_EQ(tick(w), 1);
+    CHECK(has_encap_ip(w->idl, "192.0.2.1"));
+    writer_close(w);
+
+    /* A new start is none the wiser. */
+    w = writer_open(remote, "h1");
+    edit(admin, w, "203.0.113.1");
+    CHECK_EQ(tick(w), 1);
+    writer_close(w);
+}
+
+struct clones {
+    struct writer *w[2];
+    struct hrm_resource resources[2];
+};
+
+static void
+clones_open(struct clones *c, const char *remote)
+{
+    for (int i = 0; i < 2; i++) {
+        c->w[i] = writer_open(remote, "h1");
+        client_resource(&c->resources[i], HRM_PMD_CORE, 0);
+        c->w[i]->in.resources = &c->resources[i];
+        c->w[i]->in.n_resources = 1;
+        if (!i) {
+            tick(c->w[i]);      /* The second one finds its rows. */
+        }
+    }
+}
+
+/* Has both run for 20 minutes.  What each writes is replaced; it writes that
+ * three times more at once, then after 30 s, 60 s, 120 s, 240 s, 300 s... */
+static void
+clones_fight(struct clones *c)
+{
+    int n[2] = { 0, 0 };
+
+    for (int t = 0; t < 20 * 600; t++) {
+        for (int i = 0; i < 2; i++) {
+            n[i] += tick(c->w[i]);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        CHECK(n[i] >= 5 && n[i] <= 12);
+    }
+}
+
+/* Two hosts with one name, as copies of one image have: they do not put each
+ * other's rows right for ever. */
+void
+client_rival(const char *remote, char *args[] OVS_UNUSED)
+{
+    struct ovsdb_idl *admin = client_open_admin(remote);
+    struct clones c;
+
+    check_edits(remote, admin);
+
+    /* They differ in their measures only, which are written once a second. */
+    clones_open(&c, remote);
+    c.resources[1].m.utilization = 0.7;
+    clones_fight(&c);
+    writer_close(c.w[0]);
+    writer_close(c.w[1]);
+
+    /* They differ in all but their name. */
+    clones_open(&c, remote);
+    client_resource(&c.resources[1], HRM_PMD_CORE, 1);
+    c.w[1]->session.encap_ip = "192.0.2.2";
+    c.w[1]->session.gossip = "192.0.2.2:7777";
+    c.w[1]->in.hostname = "clone.example.com";
+    clones_fight(&c);
+
+    /* One of them is gone: the other has its rows, and soon is as ever. */
+    writer_close(c.w[1]);
+    ticks(c.w[0], 3001);
+    CHECK(has_encap_ip(c.w[0]->idl, "192.0.2.1"));
+    CHECK(!strcmp(db_host_row(c.w[0]->idl, "h1")->hostname,
+                  "host.example.com"));
+    CHECK(db_resource_row(c.w[0]->idl, "h1", "pmd/0"));
+    CHECK(!db_resource_row(c.w[0]->idl, "h1", "pmd/1"));
+    CHECK_EQ(ticks(c.w[0], 9000), 0);
+    edit(admin, c.w[0], "203.0.113.1");
+    CHECK_EQ(tick(c.w[0]), 1);
+    writer_close(c.w[0]);
+    ovsdb_idl_destroy(admin);
 }
 
 /* A server that has no such tables and columns: the rest is written, there is

@@ -17,6 +17,7 @@
 #include "ovs-ext/db/db-conn.h"
 #include "ovs-ext/db/db-delta.h"
 #include "ovs-ext/db/db-policy.h"
+#include "ovs-ext/db/db-rival.h"
 #include "ovs-ext/db/db-session.h"
 #include "ovs-ext/session/gossip-wire.h"
 #include "ovsdb-idl.h"
@@ -378,6 +379,38 @@ test_gossip_address(void)
     }
 }
 
+/* What is replaced now and then is corrected at once; a rival makes for pauses
+ * that grow, until there has been peace. */
+static void
+test_rival(void)
+{
+    static const int pauses[] = { 30, 60, 120, 240, 300, 300 };
+    long long int now = 1000;
+    struct db_rival r;
+
+    db_rival_init(&r);
+    for (int i = 0; i < 100; i++, now += 20001) {
+        CHECK(!db_rival_replaced(&r, now));
+        CHECK(!db_rival_is_pausing(&r, now));
+    }
+    for (int fight = 0; fight < 2; fight++) {
+        now += DB_RIVAL_FORGET;
+        for (int i = 0; i < DB_RIVAL_MAX; i++) {
+            CHECK(!db_rival_replaced(&r, now++));
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(pauses); i++) {
+            CHECK(db_rival_replaced(&r, now));
+            CHECK_EQ(r.pause, pauses[i] * 1000);
+            CHECK(db_rival_is_pausing(&r, now + pauses[i] * 1000 - 1));
+            now += pauses[i] * 1000;
+            CHECK(!db_rival_is_pausing(&r, now));
+
+            /* The other pauses as well, before it replaces it. */
+            now += DB_RIVAL_PAUSE_MAX;
+        }
+    }
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -386,6 +419,7 @@ main(int argc, char *argv[])
         { "sane", test_sane },
         { "gate", test_gate },
         { "gate-rate", test_gate_rate },
+        { "rival", test_rival },
         { "network", test_network },
         { "remote", test_remote },
         { "patience", test_patience },

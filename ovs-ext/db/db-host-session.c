@@ -28,12 +28,14 @@ static void
 sync_addresses(struct db_sync *s, const struct ovsext_host *row)
 {
     const struct db_host_session *in = s->in->session;
+    bool same = (same_string(in->encap_ip, row->encap_ip)
+                 && same_string(in->gossip, row->gossip));
+    struct db_note *note = db_sync_due(s, "E", same ? DB_SAME : DB_STATE,
+                                       db_text_addresses, row);
 
-    if (same_string(in->encap_ip, row->encap_ip)
-        && same_string(in->gossip, row->gossip)) {
+    if (!note) {
         return;
     }
-    db_sync_txn(s);
     s->session = true;
     if (in->encap_ip) {
         ovsext_host_set_encap_ip(row, in->encap_ip);
@@ -41,17 +43,21 @@ sync_addresses(struct db_sync *s, const struct ovsext_host *row)
     if (in->gossip) {
         ovsext_host_set_gossip(row, in->gossip);
     }
+    db_note_written(note, db_text_addresses, row);
 }
 
 static void
 sync_state(struct db_sync *s, const struct ovsext_host *row)
 {
     const struct smap *state = s->in->session->gossip_state;
+    bool same = !state || smap_equal(state, &row->gossip_state);
+    struct db_note *note = db_sync_due(s, "G", same ? DB_SAME : DB_MEASURE,
+                                       db_text_state, row);
 
-    if (state && !smap_equal(state, &row->gossip_state)
-        && db_sync_due(s, "G", DB_MEASURE)) {
+    if (note) {
         s->session = true;
         ovsext_host_set_gossip_state(row, state);
+        db_note_written(note, db_text_state, row);
     }
 }
 
@@ -149,7 +155,8 @@ sync_hints(struct db_sync *s)
     struct shash rows = SHASH_INITIALIZER(&rows);
 
     collect_hints(s, &rows);
-    if (walk_hints(s, &rows, false) && db_sync_due(s, "H", DB_MEASURE)) {
+    if (walk_hints(s, &rows, false)
+        && db_sync_due(s, "H", DB_MEASURE, NULL, NULL)) {
         s->session = true;
         walk_hints(s, &rows, true);
     }

@@ -33,43 +33,6 @@ VLOG_DEFINE_THIS_MODULE(db_host);
 /* What a real column takes: JSON has no infinity. */
 #define MAX_REAL 1e18
 
-struct ovsdb_idl_txn *
-db_sync_txn(struct db_sync *s)
-{
-    if (!s->txn) {
-        s->txn = ovsdb_idl_txn_create(s->idl);
-    }
-    s->n_rows++;
-    return s->txn;
-}
-
-bool
-db_sync_due(struct db_sync *s, const char *key, enum db_change change)
-{
-    struct db_gate *gate = shash_find_data(&s->dh->gates, key);
-
-    if (change == DB_SAME) {
-        return false;
-    }
-    if (!gate) {
-        gate = xmalloc(sizeof *gate);
-        db_gate_init(gate);
-        shash_add(&s->dh->gates, key, gate);
-    }
-    if (!db_gate_pass(gate, change, s->now)) {
-        return false;
-    }
-    db_sync_txn(s);
-    return true;
-}
-
-void
-db_sync_forget(struct db_sync *s, const char *key)
-{
-    free(shash_find_and_delete(&s->dh->gates, key));
-    db_sync_txn(s);
-}
-
 static char *
 traffic_key(char table, const char *network, const char *class)
 {
@@ -86,20 +49,21 @@ sync_host(struct db_sync *s)
 
     int64_t applied = (in->applied_generation >= 0 ? in->applied_generation
                        : row ? row->applied_generation : 0);
-    if (row && !strcmp(row->hostname, in->hostname)
-        && !strcmp(row->version, in->version)
-        && row->applied_generation == applied) {
-        return row;
+    bool same = (row && !strcmp(row->hostname, in->hostname)
+                 && !strcmp(row->version, in->version)
+                 && row->applied_generation == applied);
+    struct db_note *note = db_sync_due(s, "N", same ? DB_SAME : DB_STATE,
+                                       db_text_host, row);
+    if (note) {
+        if (!row) {
+            row = ovsext_host_insert(s->txn);
+            ovsext_host_set_name(row, s->dh->host);
+        }
+        ovsext_host_set_hostname(row, in->hostname);
+        ovsext_host_set_version(row, in->version);
+        ovsext_host_set_applied_generation(row, applied);
+        db_note_written(note, db_text_host, row);
     }
-    if (!row) {
-        row = ovsext_host_insert(db_sync_txn(s));
-        ovsext_host_set_name(row, s->dh->host);
-    } else {
-        db_sync_txn(s);
-    }
-    ovsext_host_set_hostname(row, in->hostname);
-    ovsext_host_set_version(row, in->version);
-    ovsext_host_set_applied_generation(row, applied);
     return row;
 }
 
@@ -219,8 +183,10 @@ sync_resource(struct db_sync *s, const struct hrm_resource *r,
     }
     attrs_to_smap(r, &attrs);
     char *key = xasprintf("R%s", r->name);
-    if (db_sync_due(s, key,
-                    row ? resource_change(r, row, &attrs) : DB_STATE)) {
+    enum db_change change = (row ? resource_change(r, row, &attrs)
+                             : DB_STATE);
+    struct db_note *note = db_sync_due(s, key, change, db_text_resource, row);
+    if (note) {
         if (!row) {
             row = ovsext_resource_insert(s->txn);
             ovsext_resource_set_host(row, s->dh->host);
@@ -228,6 +194,7 @@ sync_resource(struct db_sync *s, const struct hrm_resource *r,
             ovsext_resource_set_kind(row, kind);
         }
         write_resource(s, r, row, &attrs);
+        db_note_written(note, db_text_resource, row);
     }
     free(key);
     smap_destroy(&attrs);
@@ -330,7 +297,10 @@ static void
 sync_profile(struct db_sync *s, const struct tp_profile *p, const char *key,
              const struct ovsext_traffic_profile *row)
 {
-    if (db_sync_due(s, key, row ? profile_change(p, row) : DB_STATE)) {
+    enum db_change change = row ? profile_change(p, row) : DB_STATE;
+    struct db_note *note = db_sync_due(s, key, change, db_text_profile, row);
+
+    if (note) {
         if (!row) {
             row = ovsext_traffic_profile_insert(s->txn);
             ovsext_traffic_profile_set_host(row, s->dh->host);
@@ -339,6 +309,7 @@ sync_profile(struct db_sync *s, const struct tp_profile *p, const char *key,
                                               tp_class_to_string(p->class));
         }
         write_profile(p, row);
+        db_note_written(note, db_text_profile, row);
     }
 }
 
@@ -399,7 +370,10 @@ static void
 sync_report(struct db_sync *s, const struct db_report *r, const char *key,
             const struct ovsext_affinity_report *row)
 {
-    if (db_sync_due(s, key, row ? report_change(r, row) : DB_STATE)) {
+    enum db_change change = row ? report_change(r, row) : DB_STATE;
+    struct db_note *note = db_sync_due(s, key, change, db_text_report, row);
+
+    if (note) {
         if (!row) {
             row = ovsext_affinity_report_insert(s->txn);
             ovsext_affinity_report_set_host(row, s->dh->host);
@@ -414,6 +388,7 @@ sync_report(struct db_sync *s, const struct db_report *r, const char *key,
         ovsext_affinity_report_set_loss(row, db_sane(r->loss, 1));
         ovsext_affinity_report_set_throughput(row, db_sane(r->throughput,
                                                            MAX_REAL));
+        db_note_written(note, db_text_report, row);
     }
 }
 
@@ -460,7 +435,8 @@ db_host_create(const char *host)
     struct db_host *dh = xzalloc(sizeof *dh);
 
     dh->host = xstrdup(host);
-    shash_init(&dh->gates);
+    shash_init(&dh->notes);
+    db_rival_init(&dh->rival);
     dh->retry_at = LLONG_MIN;
     dh->session_retry_at = LLONG_MIN;
     return dh;
@@ -473,7 +449,7 @@ db_host_destroy(struct db_host *dh)
         if (dh->txn) {
             ovsdb_idl_txn_destroy(dh->txn);
         }
-        shash_destroy_free_data(&dh->gates);
+        shash_destroy_free_data(&dh->notes);
         free(dh->host);
         free(dh);
     }
@@ -505,7 +481,6 @@ finish_txn(struct db_host *dh, long long int now)
     case TXN_TRY_AGAIN:
     case TXN_NOT_LOCKED:
         dh->stats.retries++;
-        shash_clear_free_data(&dh->gates);
         break;
 
     case TXN_ERROR:
@@ -517,10 +492,10 @@ finish_txn(struct db_host *dh, long long int now)
         } else {
             dh->retry_at = now + DB_HOST_RETRY;
         }
-        shash_clear_free_data(&dh->gates);
         break;
     }
     if (dh->txn) {
+        db_notes_finish(dh, status == TXN_SUCCESS || status == TXN_UNCHANGED);
         ovsdb_idl_txn_destroy(dh->txn);
         dh->txn = NULL;
     }
@@ -535,7 +510,7 @@ db_host_run(struct db_host *dh, struct ovsdb_idl *idl,
     const struct ovsext_host *row;
 
     if (!finish_txn(dh, now) || !db_conn_is_ready(idl)
-        || now < dh->retry_at) {
+        || now < dh->retry_at || db_rival_is_pausing(&dh->rival, now)) {
         return;
     }
     row = sync_host(&s);
@@ -551,12 +526,15 @@ db_host_run(struct db_host *dh, struct ovsdb_idl *idl,
     if (in->reports) {
         sync_reports(&s);
     }
-    if (s.txn) {
+    if (db_sync_yields(&s)) {
+        ovsdb_idl_txn_destroy(s.txn);
+    } else if (s.txn) {
         dh->txn = s.txn;
         dh->txn_rows = s.n_rows;
         dh->txn_session = s.session;
         finish_txn(dh, now);
     }
+    free(s.rival);
 }
 
 bool

@@ -28,6 +28,9 @@
  * was restarted or restored, or a transaction that was lost, needs no special
  * care, and a host with nothing new writes nothing.
  *
+ * If what it wrote is replaced again and again, another host has its name: the
+ * writer says so once and holds back, see db-rival.h.
+ *
  * A transaction that the server refuses, such as one that access control
  * forbids, is logged and tried again after DB_HOST_RETRY.  If it had to do
  * with services, the rest of it is tried at once, and that part after
