@@ -203,16 +203,15 @@ steer_settings_set(struct steer_settings *s, const char *key,
     }
 }
 
-/* Sets '*s' to its defaults where 'cfg' has no value, so that removing a key
- * takes it back. */
+/* Takes 'key', a whole one, back: what it sets in '*s' gets its default. */
 static void
-steer_settings_forget(struct steer_settings *s, const struct smap *cfg)
+steer_settings_forget(struct steer_settings *s, const char *key)
 {
     struct steer_settings d;
 
     steer_settings_init(&d);
 #define FORGET(KEY, MEMBER)                     \
-    if (!smap_get(cfg, STEER_KEY KEY)) {        \
+    if (!strcmp(key, STEER_KEY KEY)) {          \
         s->MEMBER = d.MEMBER;                   \
     }
     FORGET("", mode);
@@ -225,9 +224,56 @@ steer_settings_forget(struct steer_settings *s, const struct smap *cfg)
     FORGET("-warm", warm);
     FORGET("-seed", seed);
 #undef FORGET
-    if (!smap_get(cfg, STEER_KEY"-policy")) {
+    if (!strcmp(key, STEER_KEY"-policy")) {
         free(s->policy);
         s->policy = NULL;
+    }
+}
+
+/* Takes in 'value' of 'key', a whole one.  Returns null or an error that the
+ * caller must free(). */
+static char *
+steer_settings_take(struct steer_settings *s, const char *key,
+                    const char *value)
+{
+    const char *rest = key + strlen(STEER_KEY);
+
+    return (!*rest ? steer_settings_set(s, "mode", value)
+            : *rest == '-' ? steer_settings_set(s, rest + 1, value)
+            : xasprintf("%s: there is no such key", key));
+}
+
+/* Takes in which keys 'cfg' has that 'seen' has not, or with another value,
+ * and which it has no longer.  Keys that are as they were seen are left alone,
+ * lest anything else that happens to the database undo what was set by hand.
+ *
+ * A value that was refused is seen as an empty one, which is none: it is tried
+ * again, for a policy file that was missing may be there by now. */
+static void
+steer_settings_follow(struct steer_settings *s, struct smap *seen,
+                      const struct smap *cfg)
+{
+    struct smap_node *node;
+
+    SMAP_FOR_EACH_SAFE (node, seen) {
+        if (!smap_get(cfg, node->key)) {
+            steer_settings_forget(s, node->key);
+            smap_remove_node(seen, node);
+        }
+    }
+    SMAP_FOR_EACH (node, cfg) {
+        const char *last = smap_get(seen, node->key);
+
+        if (!strncmp(node->key, STEER_KEY, strlen(STEER_KEY))
+            && (!last || strcmp(last, node->value))) {
+            char *error = steer_settings_take(s, node->key, node->value);
+
+            smap_replace(seen, node->key, error ? "" : node->value);
+            if (error) {
+                ext_config_complain(&this_module, node->key, node->value,
+                                    error);
+            }
+        }
     }
 }
 
@@ -250,31 +296,16 @@ steer_settings_parse_ovs(struct steer_settings *s, const struct smap *cfg)
 }
 
 bool
-steer_settings_parse(struct steer_settings *s, const struct smap *cfg)
+steer_settings_parse(struct steer_settings *s, struct smap *seen,
+                     const struct smap *cfg)
 {
     struct steer_settings old;
-    struct smap_node *node;
     bool changed;
 
     memset(&old, 0, sizeof old);
     steer_settings_copy(&old, s);
-    steer_settings_forget(s, cfg);
+    steer_settings_follow(s, seen, cfg);
     steer_settings_parse_ovs(s, cfg);
-    SMAP_FOR_EACH (node, cfg) {
-        if (!strncmp(node->key, STEER_KEY, strlen(STEER_KEY))) {
-            const char *key = node->key + strlen(STEER_KEY);
-            char *error = (!*key
-                           ? steer_settings_set(s, "mode", node->value)
-                           : *key == '-'
-                           ? steer_settings_set(s, key + 1, node->value)
-                           : xasprintf("%s: there is no such key",
-                                       node->key));
-            if (error) {
-                ext_config_complain(&this_module, node->key, node->value,
-                                    error);
-            }
-        }
-    }
     changed = (!nullable_string_is_equal(old.policy, s->policy)
                || old.mode != s->mode || old.tick_ms != s->tick_ms
                || memcmp(&old.weights, &s->weights, sizeof s->weights)

@@ -55,8 +55,12 @@ void steer_settings_destroy(struct steer_settings *);
  * be null, means one, else null. */
 const char *steer_policy_db_name(const char *policy);
 
-/* Updates '*s' from 'other_config'.  Returns true if anything changed. */
-bool steer_settings_parse(struct steer_settings *, const struct smap *);
+/* Updates '*s' from 'other_config' where that differs from 'seen', its keys of
+ * steering when it was last looked at (empty at first), and updates that: what
+ * steer_settings_set() has set meanwhile stays until its key changes.  Returns
+ * true if anything changed. */
+bool steer_settings_parse(struct steer_settings *, struct smap *seen,
+                          const struct smap *other_config);
 
 /* Sets 'key' (a name without "ext-steering-", or "mode") to 'value'.  Returns
  * null, or an error that the caller must free(). */

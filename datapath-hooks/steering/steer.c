@@ -21,6 +21,9 @@
 /* As last configured; main thread. */
 static struct steer_settings settings;
 
+/* What the database had when it was last looked at; main thread. */
+static struct smap seen = SMAP_INITIALIZER(&seen);
+
 /* Set to make steer_run() apply 'settings'. */
 static bool settings_changed;
 
@@ -58,7 +61,7 @@ void
 steer_dpif_config(struct dpif *dpif, const struct smap *cfg)
 {
     steer_warm_set_dpif(dpif);
-    if (steer_settings_parse(&settings, cfg) || settings_changed) {
+    if (steer_settings_parse(&settings, &seen, cfg) || settings_changed) {
         settings_changed = false;
         steer_agent_configure(&settings);
     }
