@@ -10,15 +10,14 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "command-line.h"
-#include "dirs.h"
 #include "fatal-signal.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
+#include "ovs-ext-config.h"
 #include "ovs-ext/db/db-conn.h"
 #include "ovs-ext/db/ovs-ext-idl.h"
 #include "ovsdb-data.h"
@@ -186,6 +185,7 @@ print_and_exit(int c)
         usage();
     case 'V':
         ovs_print_version(0, 0);
+        printf("ovs-ext %s\n", OVS_EXT_VERSION);
         printf("DB Schema %s\n", ovsext_get_db_version());
         break;
     case OPT_COMMANDS:
@@ -291,27 +291,6 @@ parse_options(int argc, char *argv[], struct shash *local_options)
     free(options);
     free(letters);
     free(short_options);
-}
-
-/* The database of this machine: a server of its own, see ovs-ext-db(8), or
- * that of Open vSwitch. */
-static char *
-default_db(void)
-{
-    const char *env = getenv("OVS_EXT_DB");
-    char *own = xasprintf("%s/ovs-ext-db.sock", ovs_rundir());
-    struct stat s;
-    char *result;
-
-    if (env && env[0]) {
-        result = xstrdup(env);
-    } else if (!stat(own, &s)) {
-        result = xasprintf("unix:%s", own);
-    } else {
-        result = xasprintf("unix:%s/db.sock", ovs_rundir());
-    }
-    free(own);
-    return result;
 }
 
 const struct ovsext_ext_global *
@@ -541,9 +520,9 @@ main(int argc, char *argv[])
          "Called as %s", args);
     ctl_timeout_setup(timeout);
 
-    char *default_name = default_db();
+    char *default_db = db_conn_default_remote();
     if (!db) {
-        db = default_name;
+        db = default_db;
     }
     error = db_conn_check_remote(db);
     if (error) {
@@ -560,7 +539,7 @@ main(int argc, char *argv[])
     }
     free(commands);
     free(args);
-    free(default_name);
+    free(default_db);
     ovsdb_idl_destroy(the_idl);
     return EXIT_SUCCESS;
 }

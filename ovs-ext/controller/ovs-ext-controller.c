@@ -14,7 +14,6 @@
 
 #include "command-line.h"
 #include "daemon.h"
-#include "dirs.h"
 #include "fatal-signal.h"
 #include "latch.h"
 #include "memory.h"
@@ -145,7 +144,6 @@ parse_options(int argc, char *argv[], char **unixctl_path)
         {NULL, 0, NULL, 0},
     };
     char *short_options = ovs_cmdl_long_options_to_short_options(long_options);
-    const char *env = getenv("OVS_EXT_DB");
     char *remote = NULL;
     char *error;
 
@@ -195,8 +193,7 @@ parse_options(int argc, char *argv[], char **unixctl_path)
                   argv[optind]);
     }
     if (!remote) {
-        remote = env && env[0] ? xstrdup(env)
-                 : xasprintf("unix:%s/ovs-ext-db.sock", ovs_rundir());
+        remote = db_conn_default_remote();
     }
     error = db_conn_check_remote(remote);
     if (error) {
@@ -214,12 +211,12 @@ usage(void)
            "  --db=REMOTE             database OVS_Ext: one or more of\n"
            "                          unix:FILE, tcp:IP:PORT, ssl:IP:PORT,\n"
            "                          with commas between\n"
-           "                          (default: $OVS_EXT_DB, else\n"
-           "                          unix:%s/ovs-ext-db.sock)\n"
+           "                          (default: $OVS_EXT_DB, else the local\n"
+           "                          server)\n"
            "  --unixctl=SOCKET        override default control socket name\n"
            "  -h, --help              display this help message\n"
            "  -V, --version           display version information\n",
-           program_name, program_name, ovs_rundir());
+           program_name, program_name);
     stream_usage("database", true, false, true);
     daemon_usage();
     vlog_usage();

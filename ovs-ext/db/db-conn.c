@@ -7,7 +7,9 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "dirs.h"
 #include "openvswitch/poll-loop.h"
 #include "ovs-ext/db/ovs-ext-idl.h"
 #include "ovsdb-idl.h"
@@ -37,6 +39,25 @@ db_conn_check_remote(const char *remote)
     }
     free(copy);
     return error;
+}
+
+char *
+db_conn_default_remote(void)
+{
+    const char *env = getenv("OVS_EXT_DB");
+    char *own = xasprintf("%s/ovs-ext-db.sock", ovs_rundir());
+    struct stat s;
+    char *remote;
+
+    if (env && env[0]) {
+        remote = xstrdup(env);
+    } else if (!stat(own, &s)) {
+        remote = xasprintf("unix:%s", own);
+    } else {
+        remote = xasprintf("unix:%s/db.sock", ovs_rundir());
+    }
+    free(own);
+    return remote;
 }
 
 /* Receives all columns of 'table'.  'alert': whether a change of them, made by

@@ -36,6 +36,11 @@ struct ovsext_resource;
  * sentence that names what is not; the caller must free it. */
 char *db_conn_check_remote(const char *remote);
 
+/* Returns the remote of a program that is told none: $OVS_EXT_DB, else the
+ * server of its own that this machine has, see ovs-ext-db(8), else that of
+ * Open vSwitch.  The caller must free it. */
+char *db_conn_default_remote(void);
+
 /* Opens a connection for host 'host' to 'remote'. */
 struct ovsdb_idl *db_conn_open_host(const char *remote, const char *host);
 
