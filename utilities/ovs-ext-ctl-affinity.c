@@ -14,6 +14,7 @@
 
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/shash.h"
+#include "ovs-ext/affinity/aff-host-key.h"
 #include "ovs-ext/db/db-affinity.h"
 #include "ovs-ext/db/db-conn.h"
 #include "ovs-ext/db/ovs-ext-idl.h"
@@ -83,6 +84,20 @@ get_class(struct ctl_context *ctx, enum tp_class *class)
     return true;
 }
 
+/* Checks that hosts can tell the traffic in the arguments from other. */
+static bool
+check_pinnable(struct ctl_context *ctx, enum tp_class class)
+{
+    struct aff_host_key key;
+
+    if (!aff_host_key_make(&key, ctx->argv[2], class)) {
+        ctl_error(ctx, "network \"%s\" cannot be pinned: hosts cannot tell "
+                  "its packets from others", ctx->argv[2]);
+        return false;
+    }
+    return true;
+}
+
 /* Directs 'row' to the resource that argument 'name' is. */
 static bool
 pin_to(struct ctl_context *ctx, const struct ovsext_affinity *row,
@@ -114,6 +129,7 @@ cmd_pin(struct ctl_context *ctx)
     double score = 0;
 
     if (!check_network(ctx) || !get_class(ctx, &class)
+        || !check_pinnable(ctx, class)
         || (ctx->argc > 5
             && !ext_ctl_get_number(ctx, "score", ctx->argv[5], -MAX_SCORE,
                                    MAX_SCORE, &score))) {

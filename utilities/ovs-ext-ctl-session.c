@@ -194,6 +194,32 @@ cmd_add_service(struct ctl_context *ctx)
     svec_destroy(&a.hosts);
 }
 
+static void
+pre_add_service(struct ctl_context *ctx)
+{
+    pre_service(ctx);
+    ovsdb_idl_add_column(ctx->idl, &ovsext_host_col_name);
+}
+
+/* Names hosts that are not there: a service may be added before its hosts, but
+ * one that is misspelt would be left out without a word. */
+static void
+warn_of_absent_hosts(struct ctl_context *ctx)
+{
+    struct svec hosts = SVEC_EMPTY_INITIALIZER;
+    const char *name;
+    size_t i;
+
+    get_hosts(ctx, &hosts);
+    SVEC_FOR_EACH (i, name, &hosts) {
+        if (!db_host_row(ctx->idl, name)) {
+            ovs_error(0, "there is no host \"%s\" yet; the name of a host is "
+                      "its external_ids:system-id", name);
+        }
+    }
+    svec_destroy(&hosts);
+}
+
 /* The service 'name'; sets an error if there is none, unless 'optional'. */
 static const struct ovsext_service *
 get_service(struct ctl_context *ctx, const char *name, bool optional)
@@ -520,8 +546,8 @@ ext_ctl_show_host_session(struct ctl_context *ctx,
 
 const struct ctl_command_syntax ext_ctl_session_commands[] = {
     {"add-service", 7, 7,
-     "NAME PROTOCOL ADDRESS PORT BRIDGE ENCAPSULATION VNI", pre_service,
-     cmd_add_service, NULL, "--may-exist,--zone=,--hosts=", RW},
+     "NAME PROTOCOL ADDRESS PORT BRIDGE ENCAPSULATION VNI", pre_add_service,
+     cmd_add_service, warn_of_absent_hosts, "--may-exist,--zone=,--hosts=", RW},
     {"del-service", 1, 1, "NAME", pre_service, cmd_del_service, NULL,
      "--if-exists", RW},
     {"add-backend", 2, 4, "SERVICE NAME [PORT MAC]", pre_service,
