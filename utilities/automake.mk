@@ -92,18 +92,32 @@ uninstall-bash-completion:
 bin_SCRIPTS += utilities/ovs-ext-db
 EXTRA_DIST += utilities/ovs-ext-db.in
 CLEANFILES += utilities/ovs-ext-db
+substitute_dirs = sed \
+	-e 's|[@]OVS_RUNDIR[@]|$(OVS_RUNDIR)|g' \
+	-e 's|[@]OVS_LOGDIR[@]|$(OVS_LOGDIR)|g' \
+	-e 's|[@]OVS_DBDIR[@]|$(OVS_DBDIR)|g' \
+	-e 's|[@]pkgdatadir[@]|$(pkgdatadir)|g' \
+	-e 's|[@]bindir[@]|$(bindir)|g' \
+	-e 's|[@]sbindir[@]|$(sbindir)|g' \
+	-e 's|[@]VERSION[@]|$(VERSION)|g'
 utilities/ovs-ext-db: utilities/ovs-ext-db.in $(top_builddir)/config.status
 	@$(MKDIR_P) utilities
-	$(AM_V_GEN)sed \
-	    -e 's|[@]OVS_RUNDIR[@]|$(OVS_RUNDIR)|g' \
-	    -e 's|[@]OVS_LOGDIR[@]|$(OVS_LOGDIR)|g' \
-	    -e 's|[@]OVS_DBDIR[@]|$(OVS_DBDIR)|g' \
-	    -e 's|[@]pkgdatadir[@]|$(pkgdatadir)|g' \
-	    -e 's|[@]bindir[@]|$(bindir)|g' \
-	    -e 's|[@]sbindir[@]|$(sbindir)|g' \
-	    -e 's|[@]VERSION[@]|$(VERSION)|g' \
-	    $(srcdir)/utilities/ovs-ext-db.in > $@.tmp && \
+	$(AM_V_GEN)$(substitute_dirs) $(srcdir)/utilities/ovs-ext-db.in > $@.tmp && \
 	chmod a+x $@.tmp && mv $@.tmp $@
+
+# Units for systemd(1), where it looks for them if the prefix is /usr/local or
+# /usr.  They do nothing until they are enabled.
+systemdunitdir = $(prefix)/lib/systemd/system
+units = \
+	utilities/ovs-ext-controller.service \
+	utilities/ovs-ext-db.service \
+	utilities/ovs-ext-embed.service
+nodist_systemdunit_DATA = $(units)
+EXTRA_DIST += $(units:%=%.in)
+CLEANFILES += $(units)
+$(units): %.service: %.service.in $(top_builddir)/config.status
+	@$(MKDIR_P) utilities
+	$(AM_V_GEN)$(substitute_dirs) $< > $@.tmp && mv $@.tmp $@
 
 # Forecasts of series from the command line, and what the bench measures.
 bin_PROGRAMS += utilities/ovs-ext-forecast
