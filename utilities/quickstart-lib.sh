@@ -7,6 +7,8 @@
 
 ovs_src=$cache/ovs-src
 ovs_build=$cache/ovs-build
+# Says what quickstart built Open vSwitch from; not there if others did.
+ovs_stamp=$ovs_build/.ovs-ext-built
 dpdk_src=$cache/dpdk-src
 debian_ovs=$cache/debian-ovs
 debian_vswitchd=$debian_ovs/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk
@@ -271,6 +273,21 @@ below_world_writable() {
 
 ## Sources and builds that do not depend on this checkout.
 
+# What it is all built from and with.
+package_versions() {
+    dpkg-query -W -f '${Package} ${Version}\n' openvswitch-source libdpdk-dev
+}
+
+# Removes what was made from other packages than are installed now, such as
+# before a security update.  What was built by hand bears no stamp and is taken
+# as it is; configure checks that it fits.
+forget_outdated() {
+    test -e "$ovs_stamp" || return 0
+    test "$(cat "$ovs_stamp")" != "$(package_versions)" || return 0
+    say "Open vSwitch or DPDK has been updated: building anew"
+    rm -rf "$ovs_src" "$ovs_build" "$debian_ovs"
+}
+
 unpack_ovs() {
     local tarball=/usr/src/openvswitch/openvswitch.tar.gz
 
@@ -290,13 +307,11 @@ configure_ovs() {
 }
 
 get_ovs() {
-    local stamp=$ovs_build/.ovs-ext-built
-
+    forget_outdated
     unpack_ovs
-    test ! -e "$stamp" || return 0
+    test ! -e "$ovs_stamp" || return 0
     if test -x "$ovs_build/vswitchd/ovs-vswitchd" \
        && test -x "$ovs_build/tests/test-ovsdb"; then
-        # Built by hand: taken as it is.  configure checks that it fits.
         return 0
     fi
     mkdir -p "$ovs_build"
@@ -305,7 +320,7 @@ get_ovs() {
     # "check_PROGRAMS" are among what "all" builds.
     must_step "building Open vSwitch (about 75 s on 2 CPUs)" \
         "$logs/ovs-make.log" make -C "$ovs_build" -j"$jobs"
-    touch "$stamp"
+    package_versions > "$ovs_stamp"
 }
 
 # Downloads Debian's source of DPDK with a private copy of the package
@@ -384,7 +399,13 @@ configure_ext() {
 build_ext() {
     local dir=$1 name=${1##*/}
 
+    # The headers of another Open vSwitch may be older than our objects.
+    if test -e "$ovs_stamp" && test -e "$dir" \
+       && ! cmp -s "$ovs_stamp" "$dir/.built-with"; then
+        rm -rf "$dir"
+    fi
     mkdir -p "$dir"
+    test ! -e "$ovs_stamp" || cp "$ovs_stamp" "$dir/.built-with"
     if test ! -x "$top/configure" || test -n "$(
         find "$top/configure.ac" "$top/m4" "$top/boot.sh" \
              -newer "$top/configure" -type f | head -n 1)"; then
