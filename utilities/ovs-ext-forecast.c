@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "openvswitch/util.h"
+#include "ovs-ext-config.h"
 #include "util.h"
 #include "utilities/option.h"
 
@@ -441,7 +442,7 @@ main(int argc, char *argv[])
     char *error;
     int idx = 0, c;
 
-    ovs_set_program_name(argv[0], "0.1.0");
+    ovs_set_program_name(argv[0], OVS_EXT_VERSION);
     forecast_config_init(&a.config);
     while ((c = getopt_long(argc, argv, "hV", options, &idx)) != -1) {
         parse_option(&a, c, c >= OPT_SEASON ? options[idx].name : "");

@@ -16,6 +16,7 @@
 
 #include "fatal-signal.h"
 #include "openvswitch/util.h"
+#include "ovs-ext-config.h"
 #include "util.h"
 #include "utilities/option.h"
 
@@ -93,7 +94,7 @@ usage(void)
            "  --scenarios=N      scenarios a generation (12)\n"
            "  --resume=FILE      go on from a checkpoint (OUT.ckpt)\n"
            "  --out=FILE         policy file to write (steering.policy)\n"
-           "  --curve=FILE.png   learning curve; figures to FILE.dat\n"
+           "  --curve=FILE.png   learning curve; figures to FILE.png.dat\n"
            "\nTraffic and switch:\n"
            "  --pcap=FILE        add a capture (may be repeated)\n"
            "  --dump=FILE        add a decisions log (may be repeated)\n"
@@ -113,6 +114,7 @@ usage(void)
            "  --interrupts=S:HZ,...  times a core is taken away, and rates\n"
            "  --cold             do not install flows before a move\n"
            "  --weights=T,L,B,S  throughput, latency, balance, switching\n"
+           "                     (4,1,1,0.5)\n"
            "\nJudging:\n"
            "  --policy=LIST      static,rsspp,lpt,rl\n"
            "  --model=FILE       policy file for rl (built in)\n"
@@ -409,7 +411,7 @@ main(int argc, char *argv[])
     struct args a;
     int idx = 0, c;
 
-    ovs_set_program_name(argv[0], "0.1.0");
+    ovs_set_program_name(argv[0], OVS_EXT_VERSION);
 
     /* Open vSwitch's handlers wait for a poll loop, which there is none of
      * here.  Interrupting is safe: files are replaced atomically. */
