@@ -6,7 +6,8 @@ EXT_WRAPPED = \
 	netdev_rxq_recv netdev_send netdev_rxq_open netdev_rxq_close \
 	netdev_n_rxq netdev_rxq_enabled dpif_register_upcall_cb \
 	dpif_set_config dpif_port_set_config dpif_close dpif_operate \
-	dpif_flow_dump_next dpif_flow_get dpif_port_add dpif_port_del \
+	dpif_flow_dump_create dpif_flow_dump_next dpif_flow_dump_destroy \
+	dpif_get_dp_stats dpif_flow_get dpif_port_add dpif_port_del \
 	netdev_has_tunnel_push_pop netdev_pop_header netdev_push_header \
 	ovsdb_idl_omit pmd_perf_stats_init seq_destroy bridge_init \
 	bridge_run bridge_wait bridge_exit ovs_print_version
@@ -20,6 +21,8 @@ datapath_hooks_libexthooks_a_SOURCES = \
 	datapath-hooks/ext-config.h \
 	datapath-hooks/ext-chain.c \
 	datapath-hooks/ext-chain.h \
+	datapath-hooks/ext-flows.c \
+	datapath-hooks/ext-flows.h \
 	datapath-hooks/ext-hooks.c \
 	datapath-hooks/ext-hooks.h \
 	datapath-hooks/ext-ufid.h \

@@ -10,8 +10,11 @@
 #include <stdio.h>
 
 #include "bridge.h"
+#include "datapath-hooks/ext-flows.h"
+#include "datapath-hooks/ext-ufid.h"
 #include "dp-packet.h"
 #include "dpif-netdev-perf.h"
+#include "dpif-provider.h"
 #include "dpif.h"
 #include "netdev-dpdk.h"
 #include "netdev-offload-provider.h"
@@ -53,6 +56,10 @@ EXT_WRAP(void, dpif_operate, struct dpif *, struct dpif_op **, size_t,
          enum dpif_offload_type)
 EXT_WRAP(int, dpif_flow_dump_next, struct dpif_flow_dump_thread *,
          struct dpif_flow *, int)
+EXT_WRAP(struct dpif_flow_dump *, dpif_flow_dump_create, const struct dpif *,
+         bool, struct dpif_flow_dump_types *)
+EXT_WRAP(int, dpif_flow_dump_destroy, struct dpif_flow_dump *)
+EXT_WRAP(int, dpif_get_dp_stats, const struct dpif *, struct dpif_dp_stats *)
 EXT_WRAP(int, dpif_flow_get, struct dpif *, const struct nlattr *, size_t,
          const ovs_u128 *, const unsigned, struct ofpbuf *,
          struct dpif_flow *)
@@ -142,6 +149,10 @@ ext_upcall_cb(const struct dp_packet *packet, const struct flow *flow,
                           wc, put_actions, upcall->aux)
              : translate(packet, flow, ufid, pmd_id, type, userdata, actions,
                          wc, put_actions, upcall->cb, upcall->aux, &noted));
+    if (OVS_UNLIKELY(translate) && !error && type == DPIF_UC_MISS
+        && ext_ufid_is_ours(ufid)) {
+        ext_flows_added(1);
+    }
     EXT_HOOK(upcall, &hook);
     if (OVS_UNLIKELY(hook) && !error && type == DPIF_UC_MISS && noted) {
         hook(packet, flow, wc, ufid, pmd_id);
@@ -221,6 +232,32 @@ __wrap_dpif_flow_dump_next(struct dpif_flow_dump_thread *thread,
     return (hook ? hook : __real_dpif_flow_dump_next)(thread, flows, max);
 }
 
+struct dpif_flow_dump *
+__wrap_dpif_flow_dump_create(const struct dpif *dpif, bool terse,
+                             struct dpif_flow_dump_types *types)
+{
+    ext_flows_dump_begin(dpif);
+    return __real_dpif_flow_dump_create(dpif, terse, types);
+}
+
+int
+__wrap_dpif_flow_dump_destroy(struct dpif_flow_dump *dump)
+{
+    ext_flows_dump_end(dump->dpif);
+    return __real_dpif_flow_dump_destroy(dump);
+}
+
+int
+__wrap_dpif_get_dp_stats(const struct dpif *dpif, struct dpif_dp_stats *stats)
+{
+    int error = __real_dpif_get_dp_stats(dpif, stats);
+
+    if (!error) {
+        ext_flows_stats(dpif, stats);
+    }
+    return error;
+}
+
 int
 __wrap_dpif_flow_get(struct dpif *dpif, const struct nlattr *key,
                      size_t key_len, const ovs_u128 *ufid,
@@ -274,7 +311,10 @@ int
 ext_real_flow_dump(struct dpif_flow_dump_thread *thread,
                    struct dpif_flow *flows, int max)
 {
-    return __real_dpif_flow_dump_next(thread, flows, max);
+    int n = __real_dpif_flow_dump_next(thread, flows, max);
+
+    ext_flows_dumped(flows, n);
+    return n;
 }
 
 int

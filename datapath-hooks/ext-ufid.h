@@ -37,9 +37,15 @@ ext_ufid_make(ovs_u128 *ufid, enum ext_ufid_user user, uint32_t hash,
 }
 
 static inline bool
+ext_ufid_is_ours(const ovs_u128 *ufid)
+{
+    return ufid->u32[3] == EXT_UFID_OURS;
+}
+
+static inline bool
 ext_ufid_is(const ovs_u128 *ufid, enum ext_ufid_user user)
 {
-    return ufid->u32[3] == EXT_UFID_OURS && ufid->u32[2] >> 16 == user;
+    return ext_ufid_is_ours(ufid) && ufid->u32[2] >> 16 == user;
 }
 
 #endif /* ext-ufid.h */

@@ -27,6 +27,7 @@ TESTSUITE_AT = \
 	tests/session.at \
 	tests/session-agent.at \
 	tests/session-dp.at \
+	tests/session-ofproto.at \
 	tests/system-macros.at \
 	tests/system.at \
 	tests/session-fleet.at

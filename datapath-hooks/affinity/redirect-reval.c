@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "coverage.h"
+#include "datapath-hooks/ext-flows.h"
 #include "dpif-provider.h"
 #include "netlink.h"
 #include "odp-netlink.h"
@@ -51,12 +52,6 @@ is_userspace(const struct dpif *dpif)
     const char *type = dpif->dpif_class->type;
 
     return !strcmp(type, "netdev") || !strcmp(type, "dummy");
-}
-
-static bool
-in_revalidator(void)
-{
-    return !strncmp(get_subprogram_name(), "revalidator", 11);
 }
 
 /* Open vSwitch's "revalidator/purge" deletes flows in the main thread while
@@ -134,7 +129,7 @@ redirect_flow_dump(struct dpif_flow_dump_thread *thread,
 {
     int n, kept;
 
-    if (!is_userspace(thread->dpif) || !in_revalidator()) {
+    if (!is_userspace(thread->dpif) || !ext_in_revalidator()) {
         return ext_real_flow_dump(thread, flows, max);
     }
     dumped_end();
@@ -163,7 +158,7 @@ void
 redirect_flow_get(struct dpif_flow *f)
 {
     if (f->ufid_present && redirect_ufid_kind(&f->ufid) == REDIRECT_SERVED
-        && in_revalidator()) {
+        && ext_in_revalidator()) {
         redirect_patch_priority(CONST_CAST(struct nlattr *, f->key),
                                 f->key_len, false);
         redirect_patch_priority(CONST_CAST(struct nlattr *, f->mask),
@@ -257,7 +252,7 @@ redirect_operate(struct dpif *dpif, struct dpif_op **ops, size_t n,
         todo[n_todo++] = op;
     }
     ext_real_dpif_operate(dpif, todo, n_todo, offload);
-    if (!in_revalidator()) {
+    if (!ext_in_revalidator()) {
         wait_for_dumped(ops, n);
     }
     for (size_t i = 0; i < n; i++) {

@@ -33,10 +33,10 @@
  * packet is as it was but for the VLAN tag, and for the backend's MAC at the
  * end.
  *
- * ofproto knows nothing of these flows.  Its own are made narrow enough not to
- * cover packets for a service in the bridge, nor, from the local port, packets
- * with a target; those that did before are reported as long idle, so that
- * revalidators delete them.
+ * ofproto knows nothing of these flows, nor do they count against its limits
+ * (ext-flows.h).  Its own are made narrow enough not to cover packets for a
+ * service in the bridge, nor, from the local port, packets with a target; those
+ * that did before are reported as long idle, so that revalidators delete them.
  *
  * A packet from a tunnel is taken if the sender is another member of the
  * service, and counts as passed on by it, whatever the VNI is, so that packets

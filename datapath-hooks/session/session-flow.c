@@ -19,6 +19,7 @@
 
 #include "coverage.h"
 #include "datapath-hooks/ext-chain.h"
+#include "datapath-hooks/ext-flows.h"
 #include "datapath-hooks/ext-ufid.h"
 #include "dpif-provider.h"
 #include "hash.h"
@@ -112,14 +113,11 @@ session_flow_dpif(void)
 /* Not by dpif_operate(), which logs a warning where a flow is not there. */
 static void
 operate_one(struct dpif_op *op)
+    OVS_REQUIRES(dpif_mutex)
 {
     struct dpif_op *ops[1] = { op };
 
-    ovs_mutex_lock(&dpif_mutex);
-    if (flow_dpif) {
-        flow_dpif->dpif_class->operate(flow_dpif, ops, 1, DPIF_OFFLOAD_NEVER);
-    }
-    ovs_mutex_unlock(&dpif_mutex);
+    flow_dpif->dpif_class->operate(flow_dpif, ops, 1, DPIF_OFFLOAD_NEVER);
 }
 
 /* Puts the flow of 'target' on all PMD threads.
@@ -161,7 +159,16 @@ session_flow_put_target(uint16_t target, const struct session_actions *a)
         },
     };
     /* If there is no PMD thread yet, their misses will be answered. */
-    operate_one(&op);
+    ovs_mutex_lock(&dpif_mutex);
+    if (flow_dpif) {
+        uint64_t before = ext_flows_count(flow_dpif);
+        uint64_t after;
+
+        operate_one(&op);
+        after = ext_flows_count(flow_dpif);
+        ext_flows_added(after > before ? after - before : 0);
+    }
+    ovs_mutex_unlock(&dpif_mutex);
     ofpbuf_uninit(&key);
     ofpbuf_uninit(&mask);
 }
@@ -175,7 +182,11 @@ session_flow_del(const ovs_u128 *ufid)
         .flow_del = { .ufid = ufid, .pmd_id = PMD_ID_NULL },
     };
 
-    operate_one(&op);
+    ovs_mutex_lock(&dpif_mutex);
+    if (flow_dpif) {
+        operate_one(&op);
+    }
+    ovs_mutex_unlock(&dpif_mutex);
 }
 
 /* Revalidators. */
@@ -186,12 +197,6 @@ is_userspace(const struct dpif *dpif)
     const char *type = dpif->dpif_class->type;
 
     return !strcmp(type, "netdev") || !strcmp(type, "dummy");
-}
-
-static bool
-in_revalidator(void)
-{
-    return !strncmp(get_subprogram_name(), "revalidator", 11);
 }
 
 /* Says whether flows that cover packets for a service are to go.  Main
@@ -302,7 +307,7 @@ session_flow_dump(struct dpif_flow_dump_thread *thread,
     bool judge;
     int n, kept;
 
-    if (!is_userspace(thread->dpif) || !in_revalidator()) {
+    if (!is_userspace(thread->dpif) || !ext_in_revalidator()) {
         return (inner ? inner->flow_dump : ext_real_flow_dump)(thread, flows,
                                                                max);
     }
@@ -355,7 +360,7 @@ session_operate(struct dpif *dpif, struct dpif_op **ops, size_t n,
     struct dpif_op **todo;
     size_t n_todo = 0;
 
-    if (!plan || !topo || !is_userspace(dpif) || !in_revalidator()) {
+    if (!plan || !topo || !is_userspace(dpif) || !ext_in_revalidator()) {
         next(dpif, ops, n, offload);
         return;
     }
