@@ -246,6 +246,12 @@ tests_count_session_LDFLAGS = $(datapath_hooks_ovs_vswitchd_ext_LDFLAGS)
 tests_count_session_DEPENDENCIES = $(tests_count_redirect_DEPENDENCIES)
 tests_count_session_LDADD = $(tests_count_redirect_LDADD)
 
+check_PROGRAMS += tests/test-session-entry
+tests_test_session_entry_SOURCES = \
+	datapath-hooks/session/session-entry.c \
+	tests/test-session-entry.c
+tests_test_session_entry_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+
 check_PROGRAMS += tests/test-affinity-host
 tests_test_affinity_host_SOURCES = tests/test-affinity-host.c
 tests_test_affinity_host_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm

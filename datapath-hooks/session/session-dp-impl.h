@@ -9,7 +9,8 @@
  *
  *     session-dp.c      plan, ports, upkeep
  *     session-topo.c    bridges
- *     session-entry.c   F1: the answer to a miss, narrow flows
+ *     session-miss.c    F1: the answer to a miss, narrow flows
+ *     session-entry.c   F1: entries, from the first miss to the end
  *     session-target.c  F2: targets that are wanted, their flows
  *     session-way.c     F2: translations
  *     session-route.c   F2: routes and neighbors of tunnels
@@ -93,9 +94,6 @@ session_actions_get(uint16_t target)
             : NULL);
 }
 
-/* Guards what main thread and agent share, and the entries. */
-extern struct ovs_mutex session_dp_mutex;
-
 /* session-dp.c. */
 const struct sess_plan *session_plan_get(void);
 const struct session_topo *session_topo_get(void);
@@ -115,18 +113,37 @@ session_topo_find(const struct session_topo *,
 
 odp_port_t session_topo_port(const struct dpif_backer *, const char *name);
 
-/* Entries, session-entry.c. */
+/* Misses, session-miss.c.  Any thread but where it says. */
+struct session_entry_key;
 ext_translate_func session_translate;
 bool session_flow_is_steered(const struct sess_plan *,
                              const struct session_topo *,
                              const struct flow *);
-long long int session_entries_run(long long int now)
-    OVS_REQUIRES(session_dp_mutex);
+bool session_entry_stands(const struct sess_plan *,
+                          const struct session_topo *, const struct flow *,
+                          const struct session_entry_key *);
+
+/* Entries, session-entry.c.  Main thread, but for session_entry_obtain(). */
+
+/* Everything that an entry's flow matches but the address, which the service
+ * says. */
+struct session_entry_key {
+    struct in6_addr tun_src;
+    ovs_be64 tun_id;
+    uint64_t service;           /* ID. */
+    odp_port_t in_port;
+    uint32_t skb_priority;
+    uint32_t arrived;           /* What the action sets. */
+    odp_port_t local;
+    ovs_be16 vlan_tci;          /* VID and CFI. */
+    uint8_t pad[6];
+};
+bool session_entry_obtain(const struct session_entry_key *,
+                          const struct flow *, ovs_u128 *ufid);
 void session_entries_check(const struct sess_plan *,
-                           const struct session_topo *, long long int now)
-    OVS_REQUIRES(session_dp_mutex);
-void session_entries_kill_port(odp_port_t, long long int now)
-    OVS_REQUIRES(session_dp_mutex);
+                           const struct session_topo *, long long int now);
+void session_entries_kill_port(odp_port_t, long long int now);
+long long int session_entries_run(long long int now);
 
 /* Targets, session-target.c.  Main thread. */
 void session_targets_set(const struct sess_plan *);

@@ -37,7 +37,8 @@ enum {
     JUDGE_MS = 1000
 };
 
-struct ovs_mutex session_dp_mutex = OVS_MUTEX_INITIALIZER;
+/* Guards what main thread and agent share. */
+static struct ovs_mutex session_dp_mutex = OVS_MUTEX_INITIALIZER;
 
 /* Constant once set, with the first service. */
 static ATOMIC(struct sess_table *) the_table;
@@ -451,9 +452,7 @@ session_dp_port_del(struct dpif *dpif, odp_port_t port)
     const char *type = dpif_type(dpif);
 
     if (!strcmp(type, "netdev") || !strcmp(type, "dummy")) {
-        ovs_mutex_lock(&session_dp_mutex);
         session_entries_kill_port(port, time_msec());
-        ovs_mutex_unlock(&session_dp_mutex);
         session_targets_kill_port(port, time_msec());
     }
 }
@@ -532,9 +531,7 @@ session_dp_run(void)
         next_topo = plan ? now + TOPO_MS : LLONG_MAX;
         /* Whatever has changed: a PMD thread may have made an entry for a
          * port that was about to go. */
-        ovs_mutex_lock(&session_dp_mutex);
         session_entries_check(plan, topo, now);
-        ovs_mutex_unlock(&session_dp_mutex);
         if (signature != topo_signature) {
             topo_signature = signature;
             changed = true;
@@ -546,9 +543,7 @@ session_dp_run(void)
         session_targets_set(plan);
     }
     session_targets_run(plan, topo, changed, now);
-    ovs_mutex_lock(&session_dp_mutex);
     next_entries = session_entries_run(now);
-    ovs_mutex_unlock(&session_dp_mutex);
 }
 
 void

@@ -4,269 +4,75 @@
 
 /* Entries: the flows by which packets for a service leave ofproto's way.
  *
- * They are the answer to a miss, so this is the miss path of threads that
- * process packets.  It allocates and locks, as ofproto's translation does,
- * which runs at this place otherwise. */
+ * Threads that process packets make them, with a miss; the main thread alone
+ * ends them.  A thread with a miss waits for 'entries_mutex', so no more is
+ * done under it at a time than with SLICE entries, and never a flow deleted or
+ * ofproto asked. */
 
 #include <config.h>
 
 #include "datapath-hooks/session/session-dp-impl.h"
 
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "coverage.h"
-#include "datapath-hooks/ext-chain.h"
-#include "dpif-provider.h"
 #include "hash.h"
-#include "netlink.h"
-#include "odp-netlink.h"
-#include "ofproto/ofproto-dpif.h"
-#include "ofproto/ofproto-dpif-xlate.h"
 #include "openvswitch/hmap.h"
 #include "openvswitch/list.h"
-#include "openvswitch/ofpbuf.h"
-#include "packets.h"
-#include "timeval.h"
 #include "util.h"
 
-COVERAGE_DEFINE(session_entry_miss);
-COVERAGE_DEFINE(session_target_miss);
-COVERAGE_DEFINE(session_entry_full);
 COVERAGE_DEFINE(session_entry_aged);
 
 enum {
     MAX_ENTRIES = 8192,
     MANY_ENTRIES = MAX_ENTRIES / 8 * 7, /* The oldest go... */
     N_OLDEST = MAX_ENTRIES / 4, /* ...so many. */
+    SLICE = 64,
     PURGE_MS = 300              /* A dead one is kept at least so long, until
                                  * threads know that the port has gone. */
 };
 
-/* Everything that an entry's flow matches but the address, which the service
- * says. */
-struct entry_key {
-    struct in6_addr tun_src;
-    ovs_be64 tun_id;
-    uint64_t service;           /* ID. */
-    odp_port_t in_port;
-    uint32_t skb_priority;
-    uint32_t arrived;           /* What the action sets. */
-    odp_port_t local;
-    ovs_be16 vlan_tci;          /* VID and CFI. */
-    uint8_t pad[6];
-};
-
+/* What is guarded, the main thread writes under 'entries_mutex'; the rest of a
+ * dead one is its own. */
 struct entry {
     struct hmap_node node;      /* In 'entries', by 'key'. */
-    struct ovs_list by_age;     /* In 'live', if it is alive. */
-    struct entry_key key;
+    struct ovs_list by_age;     /* In 'live' or 'dead'. */
+    struct session_entry_key key;
     struct flow flow;           /* Of the packet that missed. */
     ovs_u128 ufid;
-    long long int dead_until;   /* Keep it until then, ms; 0: alive. */
+    long long int dead_until;   /* Guarded: keep it until then, ms; 0:
+                                 * alive. */
+    bool barred;                /* Guarded: dead, and no other of that key until
+                                 * it is gone: its port goes. */
     uint64_t mark;              /* If dead, keep it until after this, too: a
                                  * thread may still install the flow. */
-    bool barred;                /* Dead, and no other of that key until it is
-                                 * gone: its port goes. */
 };
 
-static struct hmap entries OVS_GUARDED_BY(session_dp_mutex)
+static struct ovs_mutex entries_mutex = OVS_MUTEX_INITIALIZER;
+static struct hmap entries OVS_GUARDED_BY(entries_mutex)
     = HMAP_INITIALIZER(&entries);
 /* Oldest first. */
-static struct ovs_list live OVS_GUARDED_BY(session_dp_mutex)
+static struct ovs_list live OVS_GUARDED_BY(entries_mutex)
     = OVS_LIST_INITIALIZER(&live);
-static size_t n_live OVS_GUARDED_BY(session_dp_mutex);
-static uint32_t last_unique OVS_GUARDED_BY(session_dp_mutex);
+static size_t n_live OVS_GUARDED_BY(entries_mutex);
+static uint32_t last_unique OVS_GUARDED_BY(entries_mutex);
 
-/* What a packet is to sessions. */
-struct verdict {
-    const struct sess_plan_service *s;
-    odp_port_t local;
-    unsigned int hop;
-};
-
-static void
-flow_get_dst(const struct flow *flow, struct in6_addr *dst)
-{
-    if (flow->dl_type == htons(ETH_TYPE_IP)) {
-        in6_addr_set_mapped_ipv4(dst, flow->nw_dst);
-    } else {
-        *dst = flow->ipv6_dst;
-    }
-}
-
-static void
-flow_get_tun_src(const struct flow *flow, struct in6_addr *src)
-{
-    if (flow->tunnel.ip_dst) {
-        in6_addr_set_mapped_ipv4(src, flow->tunnel.ip_src);
-    } else {
-        *src = flow->tunnel.ipv6_src;
-    }
-}
-
-static bool
-flow_has_service_type(const struct flow *flow)
-{
-    return ((flow->dl_type == htons(ETH_TYPE_IP)
-             || flow->dl_type == htons(ETH_TYPE_IPV6))
-            && flow->packet_type == htonl(PT_ETH));
-}
-
-/* Whether sessions may take packets of 'flow' out of ofproto's way. */
-static bool
-is_eligible(const struct flow *flow)
-{
-    return (!flow->recirc_id && !flow->ct_state && !flow->skb_priority
-            && flow_has_service_type(flow) && !flow->nw_frag
-            && !flow->vlans[1].tci
-            && (!flow->vlans[0].tci
-                || flow->vlans[0].tpid == htons(ETH_TYPE_VLAN_8021Q)));
-}
-
-/* The number of the bridges that the port of 'flow' is in, with those joined
- * to it; 0 if none has a service. */
-static unsigned int
-joined_bridges(const struct session_topo *topo, const struct flow *flow)
-{
-    const struct ofproto_dpif *ofproto;
-    ofp_port_t in_port;
-
-    ofproto = xlate_lookup_ofproto(topo->backer, flow, &in_port, NULL);
-    return ofproto ? simap_get(&topo->joined, ofproto->up.name) : 0;
-}
-
-/* Finds the service that packets of 'flow', from a port of bridges 'joined',
- * are for. */
-static bool
-judge(const struct sess_plan *plan, const struct session_topo *topo,
-      const struct flow *flow, unsigned int joined, struct verdict *v)
-{
-    const struct session_topo_service *t;
-    struct in6_addr dst;
-
-    flow_get_dst(flow, &dst);
-    for (size_t i = 0; i < topo->n_services; i++) {
-        v->s = sess_plan_service(plan, i);
-        if (!v->s || v->s->proto != flow->nw_proto
-            || v->s->port != flow->tp_dst
-            || !ipv6_addr_equals(&v->s->addr, &dst)) {
-            continue;
-        }
-        t = session_topo_find(topo, v->s);
-        if (!t || t->joined != joined || t->local == ODPP_NONE) {
-            continue;
-        }
-        v->local = t->local;
-        v->hop = 0;
-        if (flow_tnl_dst_is_set(&flow->tunnel)) {
-            uint64_t vni = ntohll(flow->tunnel.tun_id);
-            struct in6_addr src;
-
-            /* Whatever the VNI is, another member has seen the packet: if
-             * members do not agree on it, packets must not go around. */
-            flow_get_tun_src(flow, &src);
-            if (!sess_plan_is_peer(v->s, &src)) {
-                return false;
-            }
-            v->hop = vni & SESS_HOP2_VNI ? 2 : 1;
-        }
-        return true;
-    }
-    return false;
-}
-
-/* Whether packets of 'flow' are to go by an entry. */
-bool
-session_flow_is_steered(const struct sess_plan *plan,
-                        const struct session_topo *topo,
-                        const struct flow *flow)
-{
-    struct verdict v;
-
-    return (plan && topo && is_eligible(flow)
-            && judge(plan, topo, flow, joined_bridges(topo, flow), &v));
-}
-
-static void
-set_wildcards(const struct flow *flow, struct flow_wildcards *wc)
-{
-    memset(wc, 0, sizeof *wc);
-    WC_MASK_FIELD(wc, in_port);
-    WC_MASK_FIELD(wc, recirc_id);
-    WC_MASK_FIELD(wc, packet_type);
-    WC_MASK_FIELD(wc, skb_priority);
-    WC_MASK_FIELD(wc, dl_type);
-    WC_MASK_FIELD(wc, nw_proto);
-    WC_MASK_FIELD(wc, nw_frag);
-    WC_MASK_FIELD(wc, tp_dst);
-    if (flow->dl_type == htons(ETH_TYPE_IP)) {
-        WC_MASK_FIELD(wc, nw_dst);
-    } else {
-        WC_MASK_FIELD(wc, ipv6_dst);
-    }
-    wc->masks.vlans[0].tci = htons(VLAN_VID_MASK | VLAN_CFI);
-    if (flow->vlans[0].tci) {
-        WC_MASK_FIELD(wc, vlans[0].tpid);
-        wc->masks.vlans[1].tci = htons(VLAN_VID_MASK | VLAN_CFI);
-    }
-    if (flow_tnl_dst_is_set(&flow->tunnel)) {
-        WC_MASK_FIELD(wc, tunnel.tun_id);
-        if (flow->tunnel.ip_dst) {
-            WC_MASK_FIELD(wc, tunnel.ip_src);
-            WC_MASK_FIELD(wc, tunnel.ip_dst);
-        } else {
-            WC_MASK_FIELD(wc, tunnel.ipv6_src);
-            WC_MASK_FIELD(wc, tunnel.ipv6_dst);
-        }
-    }
-}
-
-static void
-put_actions_of(const struct entry_key *key, struct ofpbuf *actions)
-{
-    size_t ofs;
-
-    if (key->vlan_tci) {
-        nl_msg_put_flag(actions, OVS_ACTION_ATTR_POP_VLAN);
-    }
-    ofs = nl_msg_start_nested(actions, OVS_ACTION_ATTR_SET);
-    nl_msg_put_u32(actions, OVS_KEY_ATTR_PRIORITY, key->arrived);
-    nl_msg_end_nested(actions, ofs);
-    nl_msg_put_odp_port(actions, OVS_ACTION_ATTR_TUNNEL_POP, key->local);
-}
-
-/* Fills in the key of the entry for 'flow', whose priority was 'priority'
- * before anybody changed it. */
-static void
-key_init(struct entry_key *key, const struct flow *flow, uint32_t priority,
-         const struct verdict *v)
-{
-    memset(key, 0, sizeof *key);
-    if (flow_tnl_dst_is_set(&flow->tunnel)) {
-        flow_get_tun_src(flow, &key->tun_src);
-        key->tun_id = flow->tunnel.tun_id;
-    }
-    key->service = v->s->id;
-    key->in_port = flow->in_port.odp_port;
-    key->skb_priority = priority;
-    key->arrived = (SESSION_ARRIVED | v->hop << SESSION_HOP_SHIFT
-                    | v->s->number);
-    key->local = v->local;
-    key->vlan_tci = flow->vlans[0].tci & htons(VLAN_VID_MASK | VLAN_CFI);
-}
+/* Main thread's own: in the order in which they died. */
+static struct ovs_list dead = OVS_LIST_INITIALIZER(&dead);
 
 /* Stores the ufid of the entry of 'key', a new one if need be.  Returns false
- * if there is to be none: there are too many, or the port is about to go. */
-static bool
-entry_obtain(const struct entry_key *key, const struct flow *flow,
-             ovs_u128 *ufid)
+ * if there is to be none: there are too many, or the port is about to go.  Any
+ * thread. */
+bool
+session_entry_obtain(const struct session_entry_key *key,
+                     const struct flow *flow, ovs_u128 *ufid)
 {
     uint32_t hash = hash_bytes(key, sizeof *key, 0);
     struct entry *e;
     bool found = false, barred = false;
 
-    ovs_mutex_lock(&session_dp_mutex);
+    ovs_mutex_lock(&entries_mutex);
     HMAP_FOR_EACH_WITH_HASH (e, node, hash, &entries) {
         if ((!e->dead_until || e->barred)
             && !memcmp(&e->key, key, sizeof *key)) {
@@ -288,204 +94,53 @@ entry_obtain(const struct entry_key *key, const struct flow *flow,
     if (found) {
         *ufid = e->ufid;
     }
-    ovs_mutex_unlock(&session_dp_mutex);
+    ovs_mutex_unlock(&entries_mutex);
     return found;
 }
 
-/* Makes 'wc' of a flow that is ofproto's, from bridges 'joined', narrow enough
- * not to cover packets for a service there, nor, at a local port, any that are
- * on their way to a target. */
-static void
-narrow(const struct sess_plan *plan, const struct session_topo *topo,
-       const struct flow *flow, unsigned int joined,
-       struct flow_wildcards *wc)
+/* Stores in 'slice' up to 'max' entries that are alive, those after 'last' or
+ * the first.  Returns how many. */
+static size_t
+take_slice(const struct entry *last, struct entry *slice[SLICE], size_t max)
 {
-    bool ip4 = flow->dl_type == htons(ETH_TYPE_IP);
-    struct in6_addr dst, mask = in6addr_any;
-    bool is_address = false;
-    size_t bits = 0;
+    const struct ovs_list *node;
+    size_t n = 0;
 
-    flow_get_dst(flow, &dst);
-    for (size_t i = 0; i < topo->n_services; i++) {
-        const struct sess_plan_service *s = sess_plan_service(plan, i);
-        const struct session_topo_service *t;
-
-        t = s ? session_topo_find(topo, s) : NULL;
-        if (!t || t->joined != joined
-            || IN6_IS_ADDR_V4MAPPED(&s->addr) != ip4) {
-            continue;
-        }
-        if (flow->in_port.odp_port == t->local) {
-            WC_MASK_FIELD(wc, skb_priority);
-        }
-        if (ipv6_addr_equals(&s->addr, &dst)) {
-            is_address = true;
-            bits = 128;
-        } else {
-            size_t same = 0;
-
-            while (!((s->addr.s6_addr[same / 8] ^ dst.s6_addr[same / 8])
-                     & 0x80 >> same % 8)) {
-                same++;
-            }
-            bits = MAX(bits, same + 1);
-        }
+    ovs_mutex_lock(&entries_mutex);
+    node = last ? last->by_age.next : live.next;
+    while (node != &live && n < MIN(max, SLICE)) {
+        slice[n++] = CONTAINER_OF(node, struct entry, by_age);
+        node = node->next;
     }
-    if (!bits) {
+    ovs_mutex_unlock(&entries_mutex);
+    return n;
+}
+
+/* Ends the 'n' entries of 'slice'. */
+static void
+end_slice(struct entry *slice[SLICE], size_t n, bool barred,
+          long long int now)
+{
+    uint64_t mark;
+
+    if (!n) {
         return;
     }
-    mask = ipv6_create_mask(bits);
-    if (ip4) {
-        ovs_be32 mask4;
-
-        memcpy(&mask4, &mask.s6_addr[12], sizeof mask4);
-        wc->masks.nw_dst |= mask4;
-    } else {
-        for (int i = 0; i < 16; i++) {
-            wc->masks.ipv6_dst.s6_addr[i] |= mask.s6_addr[i];
-        }
-    }
-    if (is_address) {
-        /* Of what is left, tell all that an entry tells. */
-        WC_MASK_FIELD(wc, nw_proto);
-        WC_MASK_FIELD(wc, skb_priority);
-        wc->masks.vlans[0].tci |= htons(VLAN_VID_MASK | VLAN_CFI);
-        if (eth_type_vlan(flow->vlans[0].tpid)) {
-            WC_MASK_FIELD(wc, vlans[0].tpid);
-            wc->masks.vlans[1].tci |= htons(VLAN_VID_MASK | VLAN_CFI);
-        }
-        if ((flow->nw_proto == IPPROTO_TCP || flow->nw_proto == IPPROTO_UDP)
-            && !(flow->nw_frag & FLOW_NW_FRAG_LATER)) {
-            WC_MASK_FIELD(wc, tp_dst);
-        }
-    }
-}
-
-/* A translation under way. */
-struct translation {
-    uint32_t priority;          /* The packet's own. */
-    bool *noted;
-    upcall_callback *next;
-    void *next_aux;
-};
-
-/* Stands right in front of ofproto. */
-static int
-translate_inner(const struct dp_packet *packet, const struct flow *flow,
-                ovs_u128 *ufid, unsigned int pmd_id,
-                enum dpif_upcall_type type, const struct nlattr *userdata,
-                struct ofpbuf *actions, struct flow_wildcards *wc,
-                struct ofpbuf *put_actions, void *translation_)
-{
-    const struct translation *t = translation_;
-    const struct session_topo *topo = session_topo_get();
-    const struct sess_plan *plan = session_plan_get();
-    unsigned int joined = 0;
-    struct verdict v;
-    int error;
-
-    if (topo && plan && wc && type == DPIF_UC_MISS && !flow->recirc_id
-        && flow_has_service_type(flow)) {
-        joined = joined_bridges(topo, flow);
-    }
-    if (joined && is_eligible(flow)
-        && judge(plan, topo, flow, joined, &v)) {
-        struct entry_key key;
-
-        COVERAGE_INC(session_entry_miss);
-        key_init(&key, flow, t->priority, &v);
-        set_wildcards(flow, wc);
-        put_actions_of(&key, actions);
-        *t->noted = false;
-        if (!entry_obtain(&key, flow, ufid)) {
-            COVERAGE_INC(session_entry_full);
-            session_ufid_make(SESSION_FLOW_ENTRY, 0, 0, ufid);
-            return ENOSPC;      /* Without a flow. */
-        }
-        return 0;
-    }
-    error = t->next(packet, flow, ufid, pmd_id, type, userdata, actions, wc,
-                    put_actions, t->next_aux);
-    if (joined) {
-        narrow(plan, topo, flow, joined, wc);
-    }
-    return error;
-}
-
-/* Answers for a packet on its way to 'target', whose flow is not there (any
- * more): it was flushed, or this PMD thread is new. */
-static int
-answer_target(uint16_t target, const struct flow *flow, ovs_u128 *ufid,
-              struct ofpbuf *actions, struct flow_wildcards *wc)
-{
-    const struct session_actions *a = session_actions_get(target);
-    struct flow match;
-
-    COVERAGE_INC(session_target_miss);
-    memset(wc, 0, sizeof *wc);
-    if (!a || a->in_port != flow->in_port.odp_port
-        || a->dl_type != flow->dl_type) {
-        return ENOSPC;          /* Drop, without a flow. */
-    }
-    session_target_match(target, a, &match, wc);
-    session_target_ufid(target, a->dl_type, ufid);
-    ofpbuf_put(actions, a->data, a->size);
-    return 0;
-}
-
-int
-session_translate(const struct dp_packet *packet, const struct flow *flow,
-                  ovs_u128 *ufid, unsigned int pmd_id,
-                  enum dpif_upcall_type type, const struct nlattr *userdata,
-                  struct ofpbuf *actions, struct flow_wildcards *wc,
-                  struct ofpbuf *put_actions, upcall_callback *next,
-                  void *next_aux, bool *noted)
-{
-    const struct ext_chain_link *inner = ext_chain_get_inner();
-    struct translation t = {
-        .priority = flow->skb_priority, .noted = noted,
-        .next = next, .next_aux = next_aux,
-    };
-
-    if (wc && type == DPIF_UC_MISS && !flow->recirc_id
-        && session_is_steered(flow->skb_priority)) {
-        *noted = false;
-        return answer_target(flow->skb_priority & SESSION_TARGET_MASK, flow,
-                             ufid, actions, wc);
-    }
-    return (inner
-            ? inner->translate(packet, flow, ufid, pmd_id, type, userdata,
-                               actions, wc, put_actions, translate_inner, &t,
-                               noted)
-            : translate_inner(packet, flow, ufid, pmd_id, type, userdata,
-                              actions, wc, put_actions, &t));
-}
-
-/* Ends 'e'.  '*mark' is 0 with the first of several. */
-static void
-entry_kill(struct entry *e, uint64_t *mark, long long int now)
-    OVS_REQUIRES(session_dp_mutex)
-{
-    if (!e->dead_until) {
-        *mark = *mark ? *mark : session_grace_begin();
-        e->mark = *mark;
-        e->dead_until = now + PURGE_MS;
-        ovs_list_remove(&e->by_age);
+    ovs_mutex_lock(&entries_mutex);
+    for (size_t i = 0; i < n; i++) {
+        slice[i]->dead_until = now + PURGE_MS;
+        slice[i]->barred = barred;
+        ovs_list_remove(&slice[i]->by_age);
         n_live--;
-        session_flow_del(&e->ufid);
     }
-}
+    ovs_mutex_unlock(&entries_mutex);
 
-/* Whether the port that packets of 'flow' came in is there.  Asked where
- * ofproto would log that a tunnel's is not. */
-static bool
-in_port_exists(const struct session_topo *topo, const struct flow *flow)
-{
-    const struct dpif *dpif = topo->backer->dpif;
-
-    return (!flow_tnl_dst_is_set(&flow->tunnel)
-            || !dpif->dpif_class->port_query_by_number(
-                   dpif, flow->in_port.odp_port, NULL));
+    mark = session_grace_begin();
+    for (size_t i = 0; i < n; i++) {
+        slice[i]->mark = mark;
+        ovs_list_push_back(&dead, &slice[i]->by_age);
+        session_flow_del(&slice[i]->ufid);
+    }
 }
 
 /* Ends the entries that 'plan' and 'topo' would not make as they are. */
@@ -493,67 +148,123 @@ void
 session_entries_check(const struct sess_plan *plan,
                       const struct session_topo *topo, long long int now)
 {
-    uint64_t mark = 0;
-    struct entry *e;
+    struct entry *slice[SLICE], *last = NULL;
+    size_t n;
 
-    HMAP_FOR_EACH (e, node, &entries) {
-        struct entry_key key;
-        struct verdict v;
+    do {
+        size_t n_ended = 0;
 
-        if (!e->dead_until
-            && plan && topo && in_port_exists(topo, &e->flow)
-            && judge(plan, topo, &e->flow, joined_bridges(topo, &e->flow),
-                     &v)) {
-            key_init(&key, &e->flow, e->key.skb_priority, &v);
-            if (!memcmp(&key, &e->key, sizeof key)) {
-                continue;
+        n = take_slice(last, slice, SLICE);
+        for (size_t i = 0; i < n; i++) {
+            struct entry *e = slice[i];
+
+            if (session_entry_stands(plan, topo, &e->flow, &e->key)) {
+                last = e;
+            } else {
+                slice[n_ended++] = e;
             }
         }
-        entry_kill(e, &mark, now);
-    }
+        end_slice(slice, n_ended, false, now);
+    } while (n == SLICE);
+}
+
+static bool
+names_port(const struct entry *e, odp_port_t port)
+{
+    return e->key.in_port == port || e->key.local == port;
 }
 
 /* Ends the entries that name 'port', which is about to go. */
 void
 session_entries_kill_port(odp_port_t port, long long int now)
 {
-    uint64_t mark = 0;
-    struct entry *e;
+    struct entry *slice[SLICE], *last = NULL, *e;
+    size_t n;
 
-    HMAP_FOR_EACH (e, node, &entries) {
-        if (e->key.in_port == port || e->key.local == port) {
-            entry_kill(e, &mark, now);
+    LIST_FOR_EACH (e, by_age, &dead) {
+        if (names_port(e, port)) {
+            ovs_mutex_lock(&entries_mutex);
             e->barred = true;
+            ovs_mutex_unlock(&entries_mutex);
         }
     }
+    do {
+        size_t n_ended = 0;
+
+        n = take_slice(last, slice, SLICE);
+        for (size_t i = 0; i < n; i++) {
+            if (!names_port(slice[i], port)) {
+                last = slice[i];
+            } else {
+                slice[n_ended++] = slice[i];
+            }
+        }
+        end_slice(slice, n_ended, true, now);
+    } while (n == SLICE);
+}
+
+/* Makes room if there are many.  Those that are in use come back with their
+ * next packet. */
+static void
+end_oldest(long long int now)
+{
+    struct entry *slice[SLICE];
+    bool many;
+
+    ovs_mutex_lock(&entries_mutex);
+    many = n_live >= MANY_ENTRIES;
+    ovs_mutex_unlock(&entries_mutex);
+    if (many) {
+        COVERAGE_INC(session_entry_aged);
+        for (size_t left = N_OLDEST; left; ) {
+            size_t n = take_slice(NULL, slice, left);
+
+            end_slice(slice, n, false, now);
+            left -= n;
+        }
+    }
+}
+
+/* Forgets the dead that no thread can have to do with any more. */
+static void
+purge(long long int now)
+{
+    struct entry *slice[SLICE], *e;
+    size_t n;
+
+    do {
+        n = 0;
+        LIST_FOR_EACH (e, by_age, &dead) {
+            if (n == SLICE || now < e->dead_until
+                || !session_grace_is_over(e->mark)) {
+                break;
+            }
+            slice[n++] = e;
+        }
+        ovs_mutex_lock(&entries_mutex);
+        for (size_t i = 0; i < n; i++) {
+            hmap_remove(&entries, &slice[i]->node);
+        }
+        ovs_mutex_unlock(&entries_mutex);
+        for (size_t i = 0; i < n; i++) {
+            session_flow_del(&slice[i]->ufid);
+            ovs_list_remove(&slice[i]->by_age);
+            free(slice[i]);
+        }
+    } while (n == SLICE);
 }
 
 /* Upkeep.  Returns when to come back, ms, if not with a grace period. */
 long long int
 session_entries_run(long long int now)
 {
-    long long int next = LLONG_MAX;
-    uint64_t mark = 0;
-    struct entry *e;
+    const struct entry *first;
 
-    if (n_live >= MANY_ENTRIES) {
-        /* Those that are in use come back with their next packet. */
-        COVERAGE_INC(session_entry_aged);
-        for (size_t i = 0; i < N_OLDEST; i++) {
-            entry_kill(CONTAINER_OF(ovs_list_front(&live), struct entry,
-                                    by_age), &mark, now);
-        }
+    end_oldest(now);
+    purge(now);
+    if (ovs_list_is_empty(&dead)) {
+        return LLONG_MAX;
     }
-    HMAP_FOR_EACH_SAFE (e, node, &entries) {
-        if (!e->dead_until) {
-            continue;
-        } else if (now < e->dead_until) {
-            next = MIN(next, e->dead_until);
-        } else if (session_grace_is_over(e->mark)) {
-            session_flow_del(&e->ufid);
-            hmap_remove(&entries, &e->node);
-            free(e);
-        }
-    }
-    return next;
+    first = CONTAINER_OF(ovs_list_front(&dead), struct entry, by_age);
+    return now < first->dead_until ? first->dead_until : LLONG_MAX;
 }

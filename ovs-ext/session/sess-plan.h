@@ -34,6 +34,7 @@
 #include "ovs-ext/session/phc.h"
 #include "ovs-ext/session/sess-fleet.h"
 #include "ovs-ext/session/sess-owner.h"
+#include "packets.h"
 
 enum {
     SESS_MAX_BACKENDS = 4096,   /* At a time... */
@@ -193,6 +194,25 @@ uint16_t sess_plan_backend_number(const struct sess_plan *, uint64_t service,
 const struct sess_plan_service *
 sess_plan_find(const struct sess_plan *, const struct in6_addr *,
                uint8_t proto, ovs_be16 port, const char *bridge, int zone);
+
+/* Another service, after 's', of the same address, protocol and port, in
+ * whatever bridge and zone; null if 's' is the last one. */
+static inline const struct sess_plan_service *
+sess_plan_find_next(const struct sess_plan_service *s)
+{
+    const struct hmap_node *node = &s->node;
+
+    while ((node = hmap_next_with_hash(node)) != NULL) {
+        const struct sess_plan_service *next
+            = CONTAINER_OF(node, struct sess_plan_service, node);
+
+        if (ipv6_addr_equals(&next->addr, &s->addr)
+            && next->proto == s->proto && next->port == s->port) {
+            return next;
+        }
+    }
+    return NULL;
+}
 
 /* Whether 'addr' is the tunnel end of another host that is a member. */
 bool sess_plan_is_peer(const struct sess_plan_service *,

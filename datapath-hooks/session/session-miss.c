@@ -1,0 +1,408 @@
+/* Copyright (c) 2026 The ovs-ext authors.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+
+/* The answer to a miss: an entry for packets to a service, and for all others
+ * what ofproto says, made narrow.
+ *
+ * This is the miss path of threads that process packets.  It allocates and
+ * locks, as ofproto's translation does, which runs at this place otherwise. */
+
+#include <config.h>
+
+#include "datapath-hooks/session/session-dp-impl.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "coverage.h"
+#include "datapath-hooks/ext-chain.h"
+#include "dpif-provider.h"
+#include "netlink.h"
+#include "odp-netlink.h"
+#include "ofproto/ofproto-dpif.h"
+#include "ofproto/ofproto-dpif-xlate.h"
+#include "openvswitch/ofpbuf.h"
+#include "packets.h"
+#include "util.h"
+
+COVERAGE_DEFINE(session_entry_miss);
+COVERAGE_DEFINE(session_target_miss);
+COVERAGE_DEFINE(session_entry_full);
+
+/* What a packet is to sessions. */
+struct verdict {
+    const struct sess_plan_service *s;
+    odp_port_t local;
+    unsigned int hop;
+};
+
+static void
+flow_get_dst(const struct flow *flow, struct in6_addr *dst)
+{
+    if (flow->dl_type == htons(ETH_TYPE_IP)) {
+        in6_addr_set_mapped_ipv4(dst, flow->nw_dst);
+    } else {
+        *dst = flow->ipv6_dst;
+    }
+}
+
+static void
+flow_get_tun_src(const struct flow *flow, struct in6_addr *src)
+{
+    if (flow->tunnel.ip_dst) {
+        in6_addr_set_mapped_ipv4(src, flow->tunnel.ip_src);
+    } else {
+        *src = flow->tunnel.ipv6_src;
+    }
+}
+
+static bool
+flow_has_service_type(const struct flow *flow)
+{
+    return ((flow->dl_type == htons(ETH_TYPE_IP)
+             || flow->dl_type == htons(ETH_TYPE_IPV6))
+            && flow->packet_type == htonl(PT_ETH));
+}
+
+/* Whether sessions may take packets of 'flow' out of ofproto's way. */
+static bool
+is_eligible(const struct flow *flow)
+{
+    return (!flow->recirc_id && !flow->ct_state && !flow->skb_priority
+            && flow_has_service_type(flow) && !flow->nw_frag
+            && !flow->vlans[1].tci
+            && (!flow->vlans[0].tci
+                || flow->vlans[0].tpid == htons(ETH_TYPE_VLAN_8021Q)));
+}
+
+/* The number of the bridges that the port of 'flow' is in, with those joined
+ * to it; 0 if none has a service. */
+static unsigned int
+joined_bridges(const struct session_topo *topo, const struct flow *flow)
+{
+    const struct ofproto_dpif *ofproto;
+    ofp_port_t in_port;
+
+    ofproto = xlate_lookup_ofproto(topo->backer, flow, &in_port, NULL);
+    return ofproto ? simap_get(&topo->joined, ofproto->up.name) : 0;
+}
+
+/* Finds the service that packets of 'flow', from a port of bridges 'joined',
+ * are for. */
+static bool
+judge(const struct sess_plan *plan, const struct session_topo *topo,
+      const struct flow *flow, unsigned int joined, struct verdict *v)
+{
+    const struct sess_plan_service *s;
+    struct in6_addr dst;
+
+    flow_get_dst(flow, &dst);
+    v->s = NULL;
+    s = sess_plan_find(plan, &dst, flow->nw_proto, flow->tp_dst, NULL, -1);
+    for (; s; s = sess_plan_find_next(s)) {
+        const struct session_topo_service *t = session_topo_find(topo, s);
+
+        if (t && t->joined == joined && t->local != ODPP_NONE
+            && (!v->s || s->number < v->s->number)) {
+            v->s = s;
+            v->local = t->local;
+        }
+    }
+    if (!v->s) {
+        return false;
+    }
+    v->hop = 0;
+    if (flow_tnl_dst_is_set(&flow->tunnel)) {
+        uint64_t vni = ntohll(flow->tunnel.tun_id);
+        struct in6_addr src;
+
+        /* Whatever the VNI is, another member has seen the packet: if members
+         * do not agree on it, packets must not go around. */
+        flow_get_tun_src(flow, &src);
+        if (!sess_plan_is_peer(v->s, &src)) {
+            return false;
+        }
+        v->hop = vni & SESS_HOP2_VNI ? 2 : 1;
+    }
+    return true;
+}
+
+/* Whether packets of 'flow' are to go by an entry. */
+bool
+session_flow_is_steered(const struct sess_plan *plan,
+                        const struct session_topo *topo,
+                        const struct flow *flow)
+{
+    struct verdict v;
+
+    return (plan && topo && is_eligible(flow)
+            && judge(plan, topo, flow, joined_bridges(topo, flow), &v));
+}
+
+static void
+set_wildcards(const struct flow *flow, struct flow_wildcards *wc)
+{
+    memset(wc, 0, sizeof *wc);
+    WC_MASK_FIELD(wc, in_port);
+    WC_MASK_FIELD(wc, recirc_id);
+    WC_MASK_FIELD(wc, packet_type);
+    WC_MASK_FIELD(wc, skb_priority);
+    WC_MASK_FIELD(wc, dl_type);
+    WC_MASK_FIELD(wc, nw_proto);
+    WC_MASK_FIELD(wc, nw_frag);
+    WC_MASK_FIELD(wc, tp_dst);
+    if (flow->dl_type == htons(ETH_TYPE_IP)) {
+        WC_MASK_FIELD(wc, nw_dst);
+    } else {
+        WC_MASK_FIELD(wc, ipv6_dst);
+    }
+    wc->masks.vlans[0].tci = htons(VLAN_VID_MASK | VLAN_CFI);
+    if (flow->vlans[0].tci) {
+        WC_MASK_FIELD(wc, vlans[0].tpid);
+        wc->masks.vlans[1].tci = htons(VLAN_VID_MASK | VLAN_CFI);
+    }
+    if (flow_tnl_dst_is_set(&flow->tunnel)) {
+        WC_MASK_FIELD(wc, tunnel.tun_id);
+        if (flow->tunnel.ip_dst) {
+            WC_MASK_FIELD(wc, tunnel.ip_src);
+            WC_MASK_FIELD(wc, tunnel.ip_dst);
+        } else {
+            WC_MASK_FIELD(wc, tunnel.ipv6_src);
+            WC_MASK_FIELD(wc, tunnel.ipv6_dst);
+        }
+    }
+}
+
+static void
+put_actions_of(const struct session_entry_key *key, struct ofpbuf *actions)
+{
+    size_t ofs;
+
+    if (key->vlan_tci) {
+        nl_msg_put_flag(actions, OVS_ACTION_ATTR_POP_VLAN);
+    }
+    ofs = nl_msg_start_nested(actions, OVS_ACTION_ATTR_SET);
+    nl_msg_put_u32(actions, OVS_KEY_ATTR_PRIORITY, key->arrived);
+    nl_msg_end_nested(actions, ofs);
+    nl_msg_put_odp_port(actions, OVS_ACTION_ATTR_TUNNEL_POP, key->local);
+}
+
+/* Fills in the key of the entry for 'flow', whose priority was 'priority'
+ * before anybody changed it. */
+static void
+key_init(struct session_entry_key *key, const struct flow *flow, uint32_t priority,
+         const struct verdict *v)
+{
+    memset(key, 0, sizeof *key);
+    if (flow_tnl_dst_is_set(&flow->tunnel)) {
+        flow_get_tun_src(flow, &key->tun_src);
+        key->tun_id = flow->tunnel.tun_id;
+    }
+    key->service = v->s->id;
+    key->in_port = flow->in_port.odp_port;
+    key->skb_priority = priority;
+    key->arrived = (SESSION_ARRIVED | v->hop << SESSION_HOP_SHIFT
+                    | v->s->number);
+    key->local = v->local;
+    key->vlan_tci = flow->vlans[0].tci & htons(VLAN_VID_MASK | VLAN_CFI);
+}
+
+/* Makes 'wc' of a flow that is ofproto's, from bridges 'joined', narrow enough
+ * not to cover packets for a service there, nor, at a local port, any that are
+ * on their way to a target. */
+static void
+narrow(const struct sess_plan *plan, const struct session_topo *topo,
+       const struct flow *flow, unsigned int joined,
+       struct flow_wildcards *wc)
+{
+    bool ip4 = flow->dl_type == htons(ETH_TYPE_IP);
+    struct in6_addr dst, mask = in6addr_any;
+    bool is_address = false;
+    size_t bits = 0;
+
+    flow_get_dst(flow, &dst);
+    for (size_t i = 0; i < topo->n_services; i++) {
+        const struct sess_plan_service *s = sess_plan_service(plan, i);
+        const struct session_topo_service *t;
+
+        t = s ? session_topo_find(topo, s) : NULL;
+        if (!t || t->joined != joined
+            || IN6_IS_ADDR_V4MAPPED(&s->addr) != ip4) {
+            continue;
+        }
+        if (flow->in_port.odp_port == t->local) {
+            WC_MASK_FIELD(wc, skb_priority);
+        }
+        if (ipv6_addr_equals(&s->addr, &dst)) {
+            is_address = true;
+            bits = 128;
+        } else {
+            size_t same = 0;
+
+            while (!((s->addr.s6_addr[same / 8] ^ dst.s6_addr[same / 8])
+                     & 0x80 >> same % 8)) {
+                same++;
+            }
+            bits = MAX(bits, same + 1);
+        }
+    }
+    if (!bits) {
+        return;
+    }
+    mask = ipv6_create_mask(bits);
+    if (ip4) {
+        ovs_be32 mask4;
+
+        memcpy(&mask4, &mask.s6_addr[12], sizeof mask4);
+        wc->masks.nw_dst |= mask4;
+    } else {
+        for (int i = 0; i < 16; i++) {
+            wc->masks.ipv6_dst.s6_addr[i] |= mask.s6_addr[i];
+        }
+    }
+    if (is_address) {
+        /* Of what is left, tell all that an entry tells. */
+        WC_MASK_FIELD(wc, nw_proto);
+        WC_MASK_FIELD(wc, skb_priority);
+        wc->masks.vlans[0].tci |= htons(VLAN_VID_MASK | VLAN_CFI);
+        if (eth_type_vlan(flow->vlans[0].tpid)) {
+            WC_MASK_FIELD(wc, vlans[0].tpid);
+            wc->masks.vlans[1].tci |= htons(VLAN_VID_MASK | VLAN_CFI);
+        }
+        if ((flow->nw_proto == IPPROTO_TCP || flow->nw_proto == IPPROTO_UDP)
+            && !(flow->nw_frag & FLOW_NW_FRAG_LATER)) {
+            WC_MASK_FIELD(wc, tp_dst);
+        }
+    }
+}
+
+/* A translation under way. */
+struct translation {
+    uint32_t priority;          /* The packet's own. */
+    bool *noted;
+    upcall_callback *next;
+    void *next_aux;
+};
+
+/* Stands right in front of ofproto. */
+static int
+translate_inner(const struct dp_packet *packet, const struct flow *flow,
+                ovs_u128 *ufid, unsigned int pmd_id,
+                enum dpif_upcall_type type, const struct nlattr *userdata,
+                struct ofpbuf *actions, struct flow_wildcards *wc,
+                struct ofpbuf *put_actions, void *translation_)
+{
+    const struct translation *t = translation_;
+    const struct session_topo *topo = session_topo_get();
+    const struct sess_plan *plan = session_plan_get();
+    unsigned int joined = 0;
+    struct verdict v;
+    int error;
+
+    if (topo && plan && wc && type == DPIF_UC_MISS && !flow->recirc_id
+        && flow_has_service_type(flow)) {
+        joined = joined_bridges(topo, flow);
+    }
+    if (joined && is_eligible(flow)
+        && judge(plan, topo, flow, joined, &v)) {
+        struct session_entry_key key;
+
+        COVERAGE_INC(session_entry_miss);
+        key_init(&key, flow, t->priority, &v);
+        set_wildcards(flow, wc);
+        put_actions_of(&key, actions);
+        *t->noted = false;
+        if (!session_entry_obtain(&key, flow, ufid)) {
+            COVERAGE_INC(session_entry_full);
+            session_ufid_make(SESSION_FLOW_ENTRY, 0, 0, ufid);
+            return ENOSPC;      /* Without a flow. */
+        }
+        return 0;
+    }
+    error = t->next(packet, flow, ufid, pmd_id, type, userdata, actions, wc,
+                    put_actions, t->next_aux);
+    if (joined) {
+        narrow(plan, topo, flow, joined, wc);
+    }
+    return error;
+}
+
+/* Answers for a packet on its way to 'target', whose flow is not there (any
+ * more): it was flushed, or this PMD thread is new. */
+static int
+answer_target(uint16_t target, const struct flow *flow, ovs_u128 *ufid,
+              struct ofpbuf *actions, struct flow_wildcards *wc)
+{
+    const struct session_actions *a = session_actions_get(target);
+    struct flow match;
+
+    COVERAGE_INC(session_target_miss);
+    memset(wc, 0, sizeof *wc);
+    if (!a || a->in_port != flow->in_port.odp_port
+        || a->dl_type != flow->dl_type) {
+        return ENOSPC;          /* Drop, without a flow. */
+    }
+    session_target_match(target, a, &match, wc);
+    session_target_ufid(target, a->dl_type, ufid);
+    ofpbuf_put(actions, a->data, a->size);
+    return 0;
+}
+
+int
+session_translate(const struct dp_packet *packet, const struct flow *flow,
+                  ovs_u128 *ufid, unsigned int pmd_id,
+                  enum dpif_upcall_type type, const struct nlattr *userdata,
+                  struct ofpbuf *actions, struct flow_wildcards *wc,
+                  struct ofpbuf *put_actions, upcall_callback *next,
+                  void *next_aux, bool *noted)
+{
+    const struct ext_chain_link *inner = ext_chain_get_inner();
+    struct translation t = {
+        .priority = flow->skb_priority, .noted = noted,
+        .next = next, .next_aux = next_aux,
+    };
+
+    if (wc && type == DPIF_UC_MISS && !flow->recirc_id
+        && session_is_steered(flow->skb_priority)) {
+        *noted = false;
+        return answer_target(flow->skb_priority & SESSION_TARGET_MASK, flow,
+                             ufid, actions, wc);
+    }
+    return (inner
+            ? inner->translate(packet, flow, ufid, pmd_id, type, userdata,
+                               actions, wc, put_actions, translate_inner, &t,
+                               noted)
+            : translate_inner(packet, flow, ufid, pmd_id, type, userdata,
+                              actions, wc, put_actions, &t));
+}
+
+/* Whether the port that packets of 'flow' came in is there.  Asked where
+ * ofproto would log that a tunnel's is not. */
+static bool
+in_port_exists(const struct session_topo *topo, const struct flow *flow)
+{
+    const struct dpif *dpif = topo->backer->dpif;
+
+    return (!flow_tnl_dst_is_set(&flow->tunnel)
+            || !dpif->dpif_class->port_query_by_number(
+                   dpif, flow->in_port.odp_port, NULL));
+}
+
+/* Whether an entry of 'key', made for 'flow', would be made as it is.  Main
+ * thread. */
+bool
+session_entry_stands(const struct sess_plan *plan,
+                     const struct session_topo *topo, const struct flow *flow,
+                     const struct session_entry_key *key)
+{
+    struct session_entry_key new;
+    struct verdict v;
+
+    if (!plan || !topo || !in_port_exists(topo, flow)
+        || !judge(plan, topo, flow, joined_bridges(topo, flow), &v)) {
+        return false;
+    }
+    key_init(&new, flow, key->skb_priority, &v);
+    return !memcmp(&new, key, sizeof new);
+}
