@@ -20,7 +20,7 @@ enum { MANY = 7000, MAX = 8192 };
 static uint64_t n_begun, n_passed;
 static size_t n_deleted, n_asked, n_made;
 static uint32_t last_deleted;
-static bool standing;
+static bool standing, refusing;
 static uint64_t in_between;     /* Service of entries that are made while
                                  * others are looked at; 0: none are. */
 
@@ -79,11 +79,22 @@ bool
 session_entry_stands(const struct sess_plan *plan OVS_UNUSED,
                      const struct session_topo *topo OVS_UNUSED,
                      const struct flow *flow OVS_UNUSED,
-                     const struct session_entry_key *key)
+                     const struct session_entry_key *key,
+                     struct session_admit_memo *memo OVS_UNUSED)
 {
     n_asked++;
     miss();
     return standing || (in_between && key->service == in_between);
+}
+
+bool
+session_place_stands(const struct sess_plan *plan OVS_UNUSED,
+                     const struct session_topo *topo OVS_UNUSED,
+                     const struct flow *flow OVS_UNUSED,
+                     struct session_admit_memo *memo OVS_UNUSED)
+{
+    miss();
+    return refusing;
 }
 
 uint64_t
@@ -208,10 +219,41 @@ test_wait(void)
     CHECK_EQ(n_deleted, 16);
 }
 
+/* Places that refuse packets are no entries, and are told when they do not. */
+static void
+test_refused(void)
+{
+    struct session_entry_key key;
+    struct flow flow;
+    size_t n;
+
+    memset(&key, 0, sizeof key);
+    memset(&flow, 0, sizeof flow);
+    standing = refusing = true;
+    for (int i = 0; i < 3000; i++) {
+        key.in_port = u32_to_odp(i / 2);
+        session_entry_refuse(&key, &flow);
+    }
+    /* There is as much room for others as ever, or nearly so. */
+    for (n = 0; obtain(1 + n, 1, NULL); n++) {
+        continue;
+    }
+    CHECK_EQ(n, MAX - 1024);
+    in_between = UINT64_MAX;
+    CHECK(!session_entries_check(NULL, NULL, 1000));
+    CHECK_EQ(n_deleted, 0);
+    refusing = false;
+    CHECK(session_entries_check(NULL, NULL, 1000));
+    CHECK(!session_entries_check(NULL, NULL, 1000));
+    CHECK_EQ(n_deleted, 0);
+    CHECK(n_made >= 16);
+}
+
 static const struct test tests[] = {
     { "life", test_life },
     { "port", test_port },
     { "room", test_room },
+    { "refused", test_refused },
     { "wait", test_wait },
     { NULL, NULL }
 };

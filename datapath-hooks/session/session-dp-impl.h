@@ -10,6 +10,7 @@
  *     session-dp.c      plan, ports, upkeep
  *     session-topo.c    bridges
  *     session-miss.c    F1: the answer to a miss, narrow flows
+ *     session-admit.c   F1: what is not let in
  *     session-entry.c   F1: entries, from the first miss to the end
  *     session-target.c  F2: targets that are wanted, their flows
  *     session-way.c     F2: translations
@@ -113,6 +114,19 @@ session_topo_find(const struct session_topo *,
 
 odp_port_t session_topo_port(const struct dpif_backer *, const char *name);
 
+/* What bridges let in, session-admit.c.  Any thread. */
+struct session_admit_memo {
+    struct session_admitted {
+        const struct ofproto_dpif *ofproto; /* Null: none. */
+        ofp_port_t in_port;
+        ovs_be16 tci;
+        bool admitted;
+    } slots[128];
+};
+bool session_admits(struct ofproto_dpif *, ofp_port_t, const struct flow *);
+bool session_admits_memo(struct session_admit_memo *, struct ofproto_dpif *,
+                         ofp_port_t, const struct flow *);
+
 /* Misses, session-miss.c.  Any thread but where it says. */
 struct session_entry_key;
 ext_translate_func session_translate;
@@ -121,9 +135,14 @@ bool session_flow_is_steered(const struct sess_plan *,
                              const struct flow *);
 bool session_entry_stands(const struct sess_plan *,
                           const struct session_topo *, const struct flow *,
-                          const struct session_entry_key *);
+                          const struct session_entry_key *,
+                          struct session_admit_memo *);
+bool session_place_stands(const struct sess_plan *,
+                          const struct session_topo *, const struct flow *,
+                          struct session_admit_memo *);
 
-/* Entries, session-entry.c.  Main thread, but for session_entry_obtain(). */
+/* Entries, session-entry.c.  Main thread, but for session_entry_obtain() and
+ * session_entry_refuse(). */
 
 /* Everything that an entry's flow matches but the address, which the service
  * says. */
@@ -140,7 +159,9 @@ struct session_entry_key {
 };
 bool session_entry_obtain(const struct session_entry_key *,
                           const struct flow *, ovs_u128 *ufid);
-void session_entries_check(const struct sess_plan *,
+void session_entry_refuse(const struct session_entry_key *,
+                          const struct flow *);
+bool session_entries_check(const struct sess_plan *,
                            const struct session_topo *, long long int now);
 void session_entries_kill_port(odp_port_t, long long int now);
 long long int session_entries_run(long long int now);

@@ -531,7 +531,9 @@ session_dp_run(void)
         next_topo = plan ? now + TOPO_MS : LLONG_MAX;
         /* Whatever has changed: a PMD thread may have made an entry for a
          * port that was about to go. */
-        session_entries_check(plan, topo, now);
+        if (session_entries_check(plan, topo, now)) {
+            judge_run(backer, true, now);
+        }
         if (signature != topo_signature) {
             topo_signature = signature;
             changed = true;

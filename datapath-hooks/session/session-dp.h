@@ -47,6 +47,11 @@
  * tunnel port's options say, TOS 0 and TTL 64 if they say "inherit", and it is
  * Not-ECT.
  *
+ * Packets that a bridge does not let in, as at the standby member of a bond, at
+ * a port that spanning tree has blocked or of a VLAN that is not the port's, are
+ * left to ofproto, which drops them (session-admit.c).  Entries follow within a
+ * second.
+ *
  * Limits: fragments, packets with two VLAN tags and recirculated ones are left
  * to ofproto; the port that a packet comes in must be of the service's bridge;
  * OpenFlow tables of the bridge, mirrors of the port and its flow statistics

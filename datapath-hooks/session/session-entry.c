@@ -7,7 +7,10 @@
  * Threads that process packets make them, with a miss; the main thread alone
  * ends them.  A thread with a miss waits for 'entries_mutex', so no more is
  * done under it at a time than with SLICE entries, and never a flow deleted or
- * ofproto asked. */
+ * ofproto asked.
+ *
+ * Places that packets are refused at are kept like entries, but have no
+ * flow. */
 
 #include <config.h>
 
@@ -28,6 +31,7 @@ enum {
     MAX_ENTRIES = 8192,
     MANY_ENTRIES = MAX_ENTRIES / 8 * 7, /* The oldest go... */
     N_OLDEST = MAX_ENTRIES / 4, /* ...so many. */
+    MAX_REFUSED = 1024,
     SLICE = 64,
     PURGE_MS = 300              /* A dead one is kept at least so long, until
                                  * threads know that the port has gone. */
@@ -37,7 +41,7 @@ enum {
  * dead one is its own. */
 struct entry {
     struct hmap_node node;      /* In 'entries', by 'key'. */
-    struct ovs_list by_age;     /* In 'live' or 'dead'. */
+    struct ovs_list by_age;     /* In 'live', 'dead' or 'refused'. */
     struct session_entry_key key;
     struct flow flow;           /* Of the packet that missed. */
     ovs_u128 ufid;
@@ -55,11 +59,29 @@ static struct hmap entries OVS_GUARDED_BY(entries_mutex)
 /* Oldest first. */
 static struct ovs_list live OVS_GUARDED_BY(entries_mutex)
     = OVS_LIST_INITIALIZER(&live);
+static struct ovs_list refused OVS_GUARDED_BY(entries_mutex)
+    = OVS_LIST_INITIALIZER(&refused);
 static size_t n_live OVS_GUARDED_BY(entries_mutex);
+static size_t n_refused OVS_GUARDED_BY(entries_mutex);
 static uint32_t last_unique OVS_GUARDED_BY(entries_mutex);
 
 /* Main thread's own: in the order in which they died. */
 static struct ovs_list dead = OVS_LIST_INITIALIZER(&dead);
+
+/* Adds an entry of 'key' to 'list'. */
+static struct entry *
+entry_create(const struct session_entry_key *key, uint32_t hash,
+             const struct flow *flow, struct ovs_list *list)
+    OVS_REQUIRES(entries_mutex)
+{
+    struct entry *e = xzalloc(sizeof *e);
+
+    e->key = *key;
+    e->flow = *flow;
+    hmap_insert(&entries, &e->node, hash);
+    ovs_list_push_back(list, &e->by_age);
+    return e;
+}
 
 /* Stores the ufid of the entry of 'key', a new one if need be.  Returns false
  * if there is to be none: there are too many, or the port is about to go.  Any
@@ -82,12 +104,8 @@ session_entry_obtain(const struct session_entry_key *key,
         }
     }
     if (!found && !barred && hmap_count(&entries) < MAX_ENTRIES) {
-        e = xzalloc(sizeof *e);
-        e->key = *key;
-        e->flow = *flow;
+        e = entry_create(key, hash, flow, &live);
         session_ufid_make(SESSION_FLOW_ENTRY, ++last_unique, hash, &e->ufid);
-        hmap_insert(&entries, &e->node, hash);
-        ovs_list_push_back(&live, &e->by_age);
         n_live++;
         found = true;
     }
@@ -98,17 +116,43 @@ session_entry_obtain(const struct session_entry_key *key,
     return found;
 }
 
-/* Stores in 'slice' up to 'max' entries that are alive, those after 'last' or
- * the first.  Returns how many. */
+/* Notes that packets of 'flow' are refused at the place 'key', unless too many
+ * are noted.  Any thread. */
+void
+session_entry_refuse(const struct session_entry_key *key,
+                     const struct flow *flow)
+{
+    uint32_t hash = hash_bytes(key, sizeof *key, 0);
+    const struct entry *e;
+    bool found = false;
+
+    ovs_mutex_lock(&entries_mutex);
+    HMAP_FOR_EACH_WITH_HASH (e, node, hash, &entries) {
+        if (!memcmp(&e->key, key, sizeof *key)) {
+            found = true;
+            break;
+        }
+    }
+    if (!found && n_refused < MAX_REFUSED
+        && hmap_count(&entries) < MAX_ENTRIES) {
+        entry_create(key, hash, flow, &refused);
+        n_refused++;
+    }
+    ovs_mutex_unlock(&entries_mutex);
+}
+
+/* Stores in 'slice' up to 'max' entries of 'list', which is guarded, those
+ * after 'last' or the first.  Returns how many. */
 static size_t
-take_slice(const struct entry *last, struct entry *slice[SLICE], size_t max)
+take_slice(const struct ovs_list *list, const struct entry *last,
+           struct entry *slice[SLICE], size_t max)
 {
     const struct ovs_list *node;
     size_t n = 0;
 
     ovs_mutex_lock(&entries_mutex);
-    node = last ? last->by_age.next : live.next;
-    while (node != &live && n < MIN(max, SLICE)) {
+    node = last ? last->by_age.next : list->next;
+    while (node != list && n < MIN(max, SLICE)) {
         slice[n++] = CONTAINER_OF(node, struct entry, by_age);
         node = node->next;
     }
@@ -143,22 +187,61 @@ end_slice(struct entry *slice[SLICE], size_t n, bool barred,
     }
 }
 
-/* Ends the entries that 'plan' and 'topo' would not make as they are. */
-void
+/* Ends the places that do not refuse packets any more.  Returns true if there
+ * are any. */
+static bool
+check_refused(const struct sess_plan *plan, const struct session_topo *topo,
+              struct session_admit_memo *memo)
+{
+    struct entry *slice[SLICE], *last = NULL;
+    bool ended = false;
+    size_t n;
+
+    do {
+        size_t n_ended = 0;
+
+        n = take_slice(&refused, last, slice, SLICE);
+        for (size_t i = 0; i < n; i++) {
+            if (session_place_stands(plan, topo, &slice[i]->flow, memo)) {
+                last = slice[i];
+            } else {
+                slice[n_ended++] = slice[i];
+            }
+        }
+        ovs_mutex_lock(&entries_mutex);
+        for (size_t i = 0; i < n_ended; i++) {
+            hmap_remove(&entries, &slice[i]->node);
+            ovs_list_remove(&slice[i]->by_age);
+        }
+        n_refused -= n_ended;
+        ovs_mutex_unlock(&entries_mutex);
+        for (size_t i = 0; i < n_ended; i++) {
+            free(slice[i]);
+        }
+        ended = ended || n_ended;
+    } while (n == SLICE);
+    return ended;
+}
+
+/* Ends the entries that 'plan' and 'topo' would not make as they are.  Returns
+ * true if there may be flows of ofproto that entries are to take the place of,
+ * because their packets were refused and are so no more. */
+bool
 session_entries_check(const struct sess_plan *plan,
                       const struct session_topo *topo, long long int now)
 {
+    struct session_admit_memo memo = { .slots = { { .ofproto = NULL } } };
     struct entry *slice[SLICE], *last = NULL;
     size_t n;
 
     do {
         size_t n_ended = 0;
 
-        n = take_slice(last, slice, SLICE);
+        n = take_slice(&live, last, slice, SLICE);
         for (size_t i = 0; i < n; i++) {
             struct entry *e = slice[i];
 
-            if (session_entry_stands(plan, topo, &e->flow, &e->key)) {
+            if (session_entry_stands(plan, topo, &e->flow, &e->key, &memo)) {
                 last = e;
             } else {
                 slice[n_ended++] = e;
@@ -166,6 +249,7 @@ session_entries_check(const struct sess_plan *plan,
         }
         end_slice(slice, n_ended, false, now);
     } while (n == SLICE);
+    return check_refused(plan, topo, &memo);
 }
 
 static bool
@@ -191,7 +275,7 @@ session_entries_kill_port(odp_port_t port, long long int now)
     do {
         size_t n_ended = 0;
 
-        n = take_slice(last, slice, SLICE);
+        n = take_slice(&live, last, slice, SLICE);
         for (size_t i = 0; i < n; i++) {
             if (!names_port(slice[i], port)) {
                 last = slice[i];
@@ -217,7 +301,7 @@ end_oldest(long long int now)
     if (many) {
         COVERAGE_INC(session_entry_aged);
         for (size_t left = N_OLDEST; left; ) {
-            size_t n = take_slice(NULL, slice, left);
+            size_t n = take_slice(&live, NULL, slice, left);
 
             end_slice(slice, n, false, now);
             left -= n;

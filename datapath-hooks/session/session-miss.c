@@ -29,6 +29,7 @@
 COVERAGE_DEFINE(session_entry_miss);
 COVERAGE_DEFINE(session_target_miss);
 COVERAGE_DEFINE(session_entry_full);
+COVERAGE_DEFINE(session_entry_refused);
 
 /* What a packet is to sessions. */
 struct verdict {
@@ -76,16 +77,23 @@ is_eligible(const struct flow *flow)
                 || flow->vlans[0].tpid == htons(ETH_TYPE_VLAN_8021Q)));
 }
 
-/* The number of the bridges that the port of 'flow' is in, with those joined
- * to it; 0 if none has a service. */
-static unsigned int
-joined_bridges(const struct session_topo *topo, const struct flow *flow)
-{
-    const struct ofproto_dpif *ofproto;
+/* Where a packet comes in. */
+struct arrival {
+    struct ofproto_dpif *ofproto; /* Null: nowhere. */
     ofp_port_t in_port;
+    unsigned int joined;        /* Number of the bridges that the port is in,
+                                 * with those joined to it; 0 if none has a
+                                 * service. */
+};
 
-    ofproto = xlate_lookup_ofproto(topo->backer, flow, &in_port, NULL);
-    return ofproto ? simap_get(&topo->joined, ofproto->up.name) : 0;
+static void
+arrive(const struct session_topo *topo, const struct flow *flow,
+       struct arrival *a)
+{
+    a->ofproto = xlate_lookup_ofproto(topo->backer, flow, &a->in_port, NULL);
+    a->joined = (a->ofproto
+                 ? simap_get(&topo->joined, a->ofproto->up.name)
+                 : 0);
 }
 
 /* Finds the service that packets of 'flow', from a port of bridges 'joined',
@@ -134,10 +142,15 @@ session_flow_is_steered(const struct sess_plan *plan,
                         const struct session_topo *topo,
                         const struct flow *flow)
 {
+    struct arrival a;
     struct verdict v;
 
-    return (plan && topo && is_eligible(flow)
-            && judge(plan, topo, flow, joined_bridges(topo, flow), &v));
+    if (!plan || !topo || !is_eligible(flow)) {
+        return false;
+    }
+    arrive(topo, flow, &a);
+    return (a.joined && judge(plan, topo, flow, a.joined, &v)
+            && session_admits(a.ofproto, a.in_port, flow));
 }
 
 static void
@@ -188,24 +201,33 @@ put_actions_of(const struct session_entry_key *key, struct ofpbuf *actions)
     nl_msg_put_odp_port(actions, OVS_ACTION_ATTR_TUNNEL_POP, key->local);
 }
 
-/* Fills in the key of the entry for 'flow', whose priority was 'priority'
- * before anybody changed it. */
+/* Fills in the key of the place that packets of 'flow' come from, whatever
+ * service they are for. */
 static void
-key_init(struct session_entry_key *key, const struct flow *flow, uint32_t priority,
-         const struct verdict *v)
+key_init_place(struct session_entry_key *key, const struct flow *flow)
 {
     memset(key, 0, sizeof *key);
     if (flow_tnl_dst_is_set(&flow->tunnel)) {
         flow_get_tun_src(flow, &key->tun_src);
         key->tun_id = flow->tunnel.tun_id;
     }
-    key->service = v->s->id;
     key->in_port = flow->in_port.odp_port;
+    key->local = ODPP_NONE;
+    key->vlan_tci = flow->vlans[0].tci & htons(VLAN_VID_MASK | VLAN_CFI);
+}
+
+/* Fills in the key of the entry for 'flow', whose priority was 'priority'
+ * before anybody changed it. */
+static void
+key_init(struct session_entry_key *key, const struct flow *flow,
+         uint32_t priority, const struct verdict *v)
+{
+    key_init_place(key, flow);
+    key->service = v->s->id;
     key->skb_priority = priority;
     key->arrived = (SESSION_ARRIVED | v->hop << SESSION_HOP_SHIFT
                     | v->s->number);
     key->local = v->local;
-    key->vlan_tci = flow->vlans[0].tci & htons(VLAN_VID_MASK | VLAN_CFI);
 }
 
 /* Makes 'wc' of a flow that is ofproto's, from bridges 'joined', narrow enough
@@ -277,6 +299,23 @@ narrow(const struct sess_plan *plan, const struct session_topo *topo,
     }
 }
 
+/* Whether packets of 'flow', which are for a service, are let in.  If not, has
+ * the place noted, for the flow of ofproto's that is made for them must go if
+ * they are later. */
+static bool
+is_admitted(const struct arrival *a, const struct flow *flow)
+{
+    struct session_entry_key key;
+
+    if (session_admits(a->ofproto, a->in_port, flow)) {
+        return true;
+    }
+    COVERAGE_INC(session_entry_refused);
+    key_init_place(&key, flow);
+    session_entry_refuse(&key, flow);
+    return false;
+}
+
 /* A translation under way. */
 struct translation {
     uint32_t priority;          /* The packet's own. */
@@ -296,16 +335,16 @@ translate_inner(const struct dp_packet *packet, const struct flow *flow,
     const struct translation *t = translation_;
     const struct session_topo *topo = session_topo_get();
     const struct sess_plan *plan = session_plan_get();
-    unsigned int joined = 0;
+    struct arrival a = { .joined = 0 };
     struct verdict v;
     int error;
 
     if (topo && plan && wc && type == DPIF_UC_MISS && !flow->recirc_id
         && flow_has_service_type(flow)) {
-        joined = joined_bridges(topo, flow);
+        arrive(topo, flow, &a);
     }
-    if (joined && is_eligible(flow)
-        && judge(plan, topo, flow, joined, &v)) {
+    if (a.joined && is_eligible(flow)
+        && judge(plan, topo, flow, a.joined, &v) && is_admitted(&a, flow)) {
         struct session_entry_key key;
 
         COVERAGE_INC(session_entry_miss);
@@ -322,8 +361,8 @@ translate_inner(const struct dp_packet *packet, const struct flow *flow,
     }
     error = t->next(packet, flow, ufid, pmd_id, type, userdata, actions, wc,
                     put_actions, t->next_aux);
-    if (joined) {
-        narrow(plan, topo, flow, joined, wc);
+    if (a.joined) {
+        narrow(plan, topo, flow, a.joined, wc);
     }
     return error;
 }
@@ -394,15 +433,38 @@ in_port_exists(const struct session_topo *topo, const struct flow *flow)
 bool
 session_entry_stands(const struct sess_plan *plan,
                      const struct session_topo *topo, const struct flow *flow,
-                     const struct session_entry_key *key)
+                     const struct session_entry_key *key,
+                     struct session_admit_memo *memo)
 {
     struct session_entry_key new;
+    struct arrival a;
     struct verdict v;
 
-    if (!plan || !topo || !in_port_exists(topo, flow)
-        || !judge(plan, topo, flow, joined_bridges(topo, flow), &v)) {
+    if (!plan || !topo || !in_port_exists(topo, flow)) {
+        return false;
+    }
+    arrive(topo, flow, &a);
+    if (!a.joined || !judge(plan, topo, flow, a.joined, &v)
+        || !session_admits_memo(memo, a.ofproto, a.in_port, flow)) {
         return false;
     }
     key_init(&new, flow, key->skb_priority, &v);
     return !memcmp(&new, key, sizeof new);
+}
+
+/* Whether packets for services would still be refused where 'flow' was.  Main
+ * thread. */
+bool
+session_place_stands(const struct sess_plan *plan,
+                     const struct session_topo *topo, const struct flow *flow,
+                     struct session_admit_memo *memo)
+{
+    struct arrival a;
+
+    if (!plan || !topo || !in_port_exists(topo, flow)) {
+        return false;
+    }
+    arrive(topo, flow, &a);
+    return (a.joined
+            && !session_admits_memo(memo, a.ofproto, a.in_port, flow));
 }
