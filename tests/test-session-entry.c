@@ -4,8 +4,7 @@
 
 /* Entries of sessions (session-entry.c) by themselves: how long they are kept,
  * how many there are, and that whoever asks for one need not wait while others
- * are looked at and ended.  What they are of is not known here: an entry stands
- * if its service does. */
+ * are looked at and ended. */
 
 #include <config.h>
 
@@ -21,6 +20,7 @@ static uint64_t n_begun, n_passed;
 static size_t n_deleted, n_asked, n_made;
 static uint32_t last_deleted;
 static bool standing, refusing;
+static long long int learn_interval;
 static uint64_t in_between;     /* Service of entries that are made while
                                  * others are looked at; 0: none are. */
 
@@ -80,8 +80,10 @@ session_entry_stands(const struct sess_plan *plan OVS_UNUSED,
                      const struct session_topo *topo OVS_UNUSED,
                      const struct flow *flow OVS_UNUSED,
                      const struct session_entry_key *key,
-                     struct session_admit_memo *memo OVS_UNUSED)
+                     struct session_admit_memo *memo OVS_UNUSED,
+                     long long int *interval)
 {
+    *interval = learn_interval;
     n_asked++;
     miss();
     return standing || (in_between && key->service == in_between);
@@ -219,6 +221,37 @@ test_wait(void)
     CHECK_EQ(n_deleted, 16);
 }
 
+/* Flows go from time to time, not all at once, and entries stay. */
+static void
+test_refresh(void)
+{
+    uint32_t first, again;
+
+    standing = true;
+    learn_interval = 8000;
+    CHECK(obtain(1, 0, &first));
+    for (uint32_t i = 1; i < 8; i++) {
+        CHECK(obtain(1, i, NULL));
+    }
+    session_entries_check(NULL, NULL, 10000);
+    for (size_t i = 1; i <= 16; i++) {
+        CHECK_EQ(n_deleted, i - 1);
+        session_entries_check(NULL, NULL, 10000 + i * 1000);
+        CHECK_EQ(n_deleted, i);
+    }
+    CHECK(obtain(1, 0, &again));
+    CHECK_EQ(first, again);
+    /* Often, of late. */
+    learn_interval = 1000;
+    session_entries_check(NULL, NULL, 26500);
+    CHECK_EQ(n_deleted, 16);
+    session_entries_check(NULL, NULL, 27500);
+    CHECK_EQ(n_deleted, 24);
+    learn_interval = 0;
+    session_entries_check(NULL, NULL, 99000);
+    CHECK_EQ(n_deleted, 24);
+}
+
 /* Places that refuse packets are no entries, and are told when they do not. */
 static void
 test_refused(void)
@@ -253,6 +286,7 @@ static const struct test tests[] = {
     { "life", test_life },
     { "port", test_port },
     { "room", test_room },
+    { "refresh", test_refresh },
     { "refused", test_refused },
     { "wait", test_wait },
     { NULL, NULL }

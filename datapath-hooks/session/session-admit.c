@@ -7,11 +7,14 @@
  * Sessions take packets from ofproto before it has seen them, so they have to
  * ask whether it would have any: a bridge drops what comes in at the standby
  * member of a bond, at a port that spanning tree has blocked, that is not to
- * receive or is kept for a mirror, and frames of VLANs that are not the port's.
- * Another port may have the same packet.
+ * receive or is kept for a mirror, and frames of VLANs that are not the
+ * port's.  Another port may have the same packet.  ofproto is asked as for any
+ * packet, with the action NORMAL in the place of OpenFlow rules.
  *
- * ofproto is asked as for any packet, with the action NORMAL in the place of
- * OpenFlow rules. */
+ * And a bridge learns where addresses are.  If it does not see those of
+ * clients or their gateway any more, it forgets them, and floods all that
+ * backends answer.  So it is told, with each miss, if OpenFlow rules would have
+ * had it learn; and there are misses again and again, as often as need be. */
 
 #include <config.h>
 
@@ -20,6 +23,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "mac-learning.h"
 #include "netlink.h"
 #include "odp-netlink.h"
 #include "ofproto/ofproto-dpif.h"
@@ -30,8 +34,9 @@
 #include "packets.h"
 #include "util.h"
 
-/* Has 'ofproto' translate 'flow' from 'in_port', without effect but for
- * '*cache', where it notes what effect there would be. */
+/* Has 'ofproto' translate 'flow' from 'in_port', with its own rules if
+ * 'ofpacts' is null, and without effect but for '*cache', where it notes what
+ * effect there would be. */
 static bool
 translate(struct ofproto_dpif *ofproto, ofp_port_t in_port,
           const struct flow *flow, const struct ofpbuf *ofpacts,
@@ -44,28 +49,38 @@ translate(struct ofproto_dpif *ofproto, ofp_port_t in_port,
 
     xlate_in_init(&xin, ofproto, ofproto_dpif_get_tables_version(ofproto),
                   flow, in_port, NULL, 0, NULL, &wc, acts);
-    xin.ofpacts = ofpacts->data;
-    xin.ofpacts_len = ofpacts->size;
+    if (ofpacts) {
+        xin.ofpacts = ofpacts->data;
+        xin.ofpacts_len = ofpacts->size;
+    }
     xin.xcache = cache;
     error = xlate_actions(&xin, &xout);
     xlate_out_uninit(&xout);
     return !error;
 }
 
-/* Whether a bridge has forwarded a packet by its addresses, which it does after
- * all that it asks of its port. */
+/* Whether a bridge would forward a packet by its addresses, which it does
+ * after all that it asks of its port.  If 'learn', has all bridges that would
+ * learn from it where it comes from. */
 static bool
-has_normal(const struct xlate_cache *cache)
+has_normal(const struct xlate_cache *cache, bool learn)
 {
     struct ofpbuf entries = cache->entries;
     struct xc_entry *entry;
+    bool found = false;
 
     XC_ENTRY_FOR_EACH (entry, &entries) {
         if (entry->type == XC_NORMAL) {
-            return true;
+            found = true;
+            if (learn) {
+                xlate_mac_learning_update(entry->normal.ofproto,
+                                          entry->normal.in_port,
+                                          entry->normal.dl_src,
+                                          entry->normal.vlan, false);
+            }
         }
     }
-    return false;
+    return found;
 }
 
 /* Whether packets like 'flow' from 'in_port' of 'ofproto' are let in.  That is
@@ -101,7 +116,7 @@ session_admits(struct ofproto_dpif *ofproto, ofp_port_t in_port,
     xlate_cache_init(&cache);
     admitted = (translate(ofproto, in_port, &any, &ofpacts, &acts, &cache)
                 && nl_attr_find__(acts.data, acts.size, OVS_ACTION_ATTR_CT)
-                && has_normal(&cache));
+                && has_normal(&cache, false));
     xlate_cache_uninit(&cache);
     ofpbuf_uninit(&ofpacts);
     ofpbuf_uninit(&acts);
@@ -127,4 +142,32 @@ session_admits_memo(struct session_admit_memo *memo,
         a->tci = tci;
     }
     return a->admitted;
+}
+
+/* Has 'ofproto' learn what it would from a packet of 'flow' from 'in_port'.
+ * Not from a tunnel: members pass on what others have sent to them, and who
+ * sent it is not behind the tunnel. */
+void
+session_learn(struct ofproto_dpif *ofproto, ofp_port_t in_port,
+              const struct flow *flow)
+{
+    struct xlate_cache cache;
+
+    if (!flow_tnl_dst_is_set(&flow->tunnel)) {
+        xlate_cache_init(&cache);
+        if (translate(ofproto, in_port, flow, NULL, NULL, &cache)) {
+            has_normal(&cache, true);
+        }
+        xlate_cache_uninit(&cache);
+    }
+}
+
+/* How often 'ofproto' should learn from packets of 'flow', ms; 0 if never.
+ * Main thread. */
+long long int
+session_learn_interval(const struct ofproto_dpif *ofproto,
+                       const struct flow *flow)
+{
+    return (flow_tnl_dst_is_set(&flow->tunnel)
+            ? 0 : ofproto->ml->idle_time * 1000LL / 3);
 }

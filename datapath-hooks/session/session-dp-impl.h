@@ -10,7 +10,7 @@
  *     session-dp.c      plan, ports, upkeep
  *     session-topo.c    bridges
  *     session-miss.c    F1: the answer to a miss, narrow flows
- *     session-admit.c   F1: what is not let in
+ *     session-admit.c   F1: what bridges let in and learn
  *     session-entry.c   F1: entries, from the first miss to the end
  *     session-target.c  F2: targets that are wanted, their flows
  *     session-way.c     F2: translations
@@ -114,7 +114,8 @@ session_topo_find(const struct session_topo *,
 
 odp_port_t session_topo_port(const struct dpif_backer *, const char *name);
 
-/* What bridges let in, session-admit.c.  Any thread. */
+/* What bridges let in and learn, session-admit.c.  Any thread but where it
+ * says. */
 struct session_admit_memo {
     struct session_admitted {
         const struct ofproto_dpif *ofproto; /* Null: none. */
@@ -126,6 +127,9 @@ struct session_admit_memo {
 bool session_admits(struct ofproto_dpif *, ofp_port_t, const struct flow *);
 bool session_admits_memo(struct session_admit_memo *, struct ofproto_dpif *,
                          ofp_port_t, const struct flow *);
+void session_learn(struct ofproto_dpif *, ofp_port_t, const struct flow *);
+long long int session_learn_interval(const struct ofproto_dpif *,
+                                     const struct flow *);
 
 /* Misses, session-miss.c.  Any thread but where it says. */
 struct session_entry_key;
@@ -136,7 +140,8 @@ bool session_flow_is_steered(const struct sess_plan *,
 bool session_entry_stands(const struct sess_plan *,
                           const struct session_topo *, const struct flow *,
                           const struct session_entry_key *,
-                          struct session_admit_memo *);
+                          struct session_admit_memo *,
+                          long long int *interval);
 bool session_place_stands(const struct sess_plan *,
                           const struct session_topo *, const struct flow *,
                           struct session_admit_memo *);

@@ -35,8 +35,9 @@
  *
  * ofproto knows nothing of these flows, nor do they count against its limits
  * (ext-flows.h).  Its own are made narrow enough not to cover packets for a
- * service in the bridge, nor, from the local port, packets with a target; those
- * that did before are reported as long idle, so that revalidators delete them.
+ * service in the bridge, nor, from the local port, packets with a target;
+ * those that did before are reported as long idle, so that revalidators delete
+ * them.
  *
  * A packet from a tunnel is taken if the sender is another member of the
  * service, and counts as passed on by it, whatever the VNI is, so that packets
@@ -47,10 +48,15 @@
  * tunnel port's options say, TOS 0 and TTL 64 if they say "inherit", and it is
  * Not-ECT.
  *
- * Packets that a bridge does not let in, as at the standby member of a bond, at
- * a port that spanning tree has blocked or of a VLAN that is not the port's, are
- * left to ofproto, which drops them (session-admit.c).  Entries follow within a
- * second.
+ * Packets that a bridge does not let in, as at the standby member of a bond,
+ * at a port that spanning tree has blocked or of a VLAN that is not its own,
+ * are left to ofproto, which drops them (session-admit.c).  Entries follow
+ * within a second.  Where OpenFlow rules would have the bridge learn where
+ * packets come from, it does: F1 is deleted three times in the bridge's
+ * mac-aging-time, so that there is a miss.  Not from tunnels: a bridge that
+ * learns, and for whose services packets come from tunnels while it has no
+ * plan, would take the clients' gateway to be there; its rules should drop
+ * what comes from a tunnel that is for sessions only.
  *
  * Limits: fragments, packets with two VLAN tags and recirculated ones are left
  * to ofproto; the port that a packet comes in must be of the service's bridge;

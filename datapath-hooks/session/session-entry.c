@@ -26,6 +26,7 @@
 #include "util.h"
 
 COVERAGE_DEFINE(session_entry_aged);
+COVERAGE_DEFINE(session_entry_refreshed);
 
 enum {
     MAX_ENTRIES = 8192,
@@ -37,8 +38,8 @@ enum {
                                  * threads know that the port has gone. */
 };
 
-/* What is guarded, the main thread writes under 'entries_mutex'; the rest of a
- * dead one is its own. */
+/* What is guarded, the main thread writes under 'entries_mutex'; the last
+ * members are its own. */
 struct entry {
     struct hmap_node node;      /* In 'entries', by 'key'. */
     struct ovs_list by_age;     /* In 'live', 'dead' or 'refused'. */
@@ -47,8 +48,10 @@ struct entry {
     ovs_u128 ufid;
     long long int dead_until;   /* Guarded: keep it until then, ms; 0:
                                  * alive. */
-    bool barred;                /* Guarded: dead, and no other of that key until
-                                 * it is gone: its port goes. */
+    bool barred;                /* Guarded: dead, and no other of that key
+                                 * until it is gone: its port goes. */
+    long long int refresh_at;   /* Delete its flow then, for the next packet
+                                 * to miss, ms; 0: not known yet. */
     uint64_t mark;              /* If dead, keep it until after this, too: a
                                  * thread may still install the flow. */
 };
@@ -187,6 +190,25 @@ end_slice(struct entry *slice[SLICE], size_t n, bool barred,
     }
 }
 
+/* Has the next packet of 'e' miss if it is time, every 'interval' ms.  At
+ * first earlier, so that those made together do not stay so. */
+static void
+refresh(struct entry *e, long long int interval, long long int now)
+{
+    if (!interval) {
+        e->refresh_at = 0;
+    } else if (!e->refresh_at) {
+        e->refresh_at = now + interval / 8 * (e->ufid.u32[1] % 8 + 1);
+    } else if (now >= e->refresh_at) {
+        COVERAGE_INC(session_entry_refreshed);
+        e->refresh_at = now + interval;
+        session_flow_del(&e->ufid);
+    } else {
+        /* It may have been longer before. */
+        e->refresh_at = MIN(e->refresh_at, now + interval);
+    }
+}
+
 /* Ends the places that do not refuse packets any more.  Returns true if there
  * are any. */
 static bool
@@ -240,9 +262,12 @@ session_entries_check(const struct sess_plan *plan,
         n = take_slice(&live, last, slice, SLICE);
         for (size_t i = 0; i < n; i++) {
             struct entry *e = slice[i];
+            long long int interval = 0;
 
-            if (session_entry_stands(plan, topo, &e->flow, &e->key, &memo)) {
+            if (session_entry_stands(plan, topo, &e->flow, &e->key, &memo,
+                                     &interval)) {
                 last = e;
+                refresh(e, interval, now);
             } else {
                 slice[n_ended++] = e;
             }

@@ -348,6 +348,7 @@ translate_inner(const struct dp_packet *packet, const struct flow *flow,
         struct session_entry_key key;
 
         COVERAGE_INC(session_entry_miss);
+        session_learn(a.ofproto, a.in_port, flow);
         key_init(&key, flow, t->priority, &v);
         set_wildcards(flow, wc);
         put_actions_of(&key, actions);
@@ -428,13 +429,14 @@ in_port_exists(const struct session_topo *topo, const struct flow *flow)
                    dpif, flow->in_port.odp_port, NULL));
 }
 
-/* Whether an entry of 'key', made for 'flow', would be made as it is.  Main
- * thread. */
+/* Whether an entry of 'key', made for 'flow', would be made as it is.  Then
+ * stores in '*interval' how often there should be a miss for the bridge to
+ * learn from, ms; 0 if never.  Main thread. */
 bool
 session_entry_stands(const struct sess_plan *plan,
                      const struct session_topo *topo, const struct flow *flow,
                      const struct session_entry_key *key,
-                     struct session_admit_memo *memo)
+                     struct session_admit_memo *memo, long long int *interval)
 {
     struct session_entry_key new;
     struct arrival a;
@@ -448,6 +450,7 @@ session_entry_stands(const struct sess_plan *plan,
         || !session_admits_memo(memo, a.ofproto, a.in_port, flow)) {
         return false;
     }
+    *interval = session_learn_interval(a.ofproto, flow);
     key_init(&new, flow, key->skb_priority, &v);
     return !memcmp(&new, key, sizeof new);
 }
