@@ -424,7 +424,8 @@ check-fast-ovs: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
 ## The lock-free parts of steering and of the profiler under ThreadSanitizer.  DPDK's rings in the
 ## C11 memory model, whose order the sanitizer can see.
 STEER_MOVES_TESTS = reta handoff straggler preempted no-buffers \
-	idle-old-queue park-full reta-error pmd-exit port-close unpolled-new-queue
+	idle-old-queue park-full reta-error pmd-exit port-close unpolled-new-queue \
+	no-slot
 check-tsan:
 	@$(MKDIR_P) tests/tsan.dir
 	cd '$(abs_top_srcdir)' && $(CC) $(tests_test_steer_moves_CPPFLAGS) \

@@ -61,5 +61,6 @@ void test_reta_error(void);
 void test_pmd_exit(void);
 void test_port_close(void);
 void test_unpolled_new_queue(void);
+void test_no_slot(void);
 
 #endif /* test-steer-moves-agent.h */

@@ -181,6 +181,7 @@ ext_real_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
     uint32_t no_buffers;
     unsigned int left, n = 0;
 
+    CHECK(rx->queue_id < fake_n_rxq);
     atomic_read_relaxed(&fake_no_buffers, &no_buffers);
     if (!(no_buffers & 1u << rx->queue_id)) {
         n = rte_ring_sc_dequeue_burst(fake_rings[rx->queue_id],

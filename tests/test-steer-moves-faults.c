@@ -5,6 +5,8 @@
 
 #include <config.h>
 
+#include <errno.h>
+
 #include "ovs-rcu.h"
 #include "tests/test-steer-moves-agent.h"
 #include "timeval.h"
@@ -192,4 +194,34 @@ test_unpolled_new_queue(void)
     move_begin(0, 3);
     fake_generator_stop();
     finish();
+}
+
+/* Polls virtual queue 2 as a PMD thread for which there is no slot. */
+static void *
+poll_without_slot(void *aux OVS_UNUSED)
+{
+    struct dp_packet_batch batch;
+
+    CHECK(!steer_pmd_self());
+    dp_packet_batch_init(&batch);
+    CHECK(steer_rxq_recv(port->rxqs[2]->rx, &batch, NULL) == EAGAIN);
+    return NULL;
+}
+
+void
+test_no_slot(void)
+{
+    open_handoff();
+    for (size_t i = 0; i < STEER_MAX_PMDS; i++) {
+        atomic_store(&steer_pmds[i].used, true);
+    }
+    xpthread_join(ovs_thread_create("pmd-c64/id:", poll_without_slot, NULL),
+                  NULL);
+
+    /* So many threads get no virtual queues in the first place. */
+    fake_port_close();
+    steer_ports_set_virtual(STEER_MAX_PMDS + 1);
+    port = fake_port_open();
+    CHECK(!port->n_virtual);
+    fake_port_close();
 }

@@ -378,6 +378,7 @@ static const struct {
     { "pmd-exit", test_pmd_exit },
     { "port-close", test_port_close },
     { "unpolled-new-queue", test_unpolled_new_queue },
+    { "no-slot", test_no_slot },
 };
 
 int

@@ -13,6 +13,7 @@
 
 #include "datapath-hooks/steering/steer-dp.h"
 
+#include <errno.h>
 #include <rte_cycles.h>
 
 #include "datapath-hooks/ext-hooks.h"
@@ -115,7 +116,9 @@ steer_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
     int error;
 
     if (OVS_UNLIKELY(!pmd)) {
-        return ext_real_rxq_recv(rx, batch, qfill);
+        /* A virtual queue is none that the device has. */
+        return (steer_rxq_owned(rx)
+                ? EAGAIN : ext_real_rxq_recv(rx, batch, qfill));
     }
 
     now = rte_rdtsc();

@@ -146,14 +146,20 @@ steer_rxq_find(struct steer_pmd *pmd, const struct netdev_rxq *rx)
 /* Ports. */
 
 /* Sets how many PMD threads there are to spread a port over that has no RETA;
- * fewer than two mean no virtual queues.  Ports pick it up when they are next
- * reconfigured, which this asks for.  Main thread. */
+ * fewer than two mean no virtual queues, nor do more than there are slots for:
+ * dpif-netdev would place some on a thread that has none.  Ports pick it up
+ * when they are next reconfigured, which this asks for.  Main thread. */
 void
 steer_ports_set_virtual(unsigned int n_pmds)
 {
-    unsigned int n = n_pmds > 1 ? MIN(n_pmds, STEER_MAX_PMDS) : 0;
+    unsigned int n = n_pmds > 1 && n_pmds <= STEER_MAX_PMDS ? n_pmds : 0;
     struct steer_port *port;
 
+    if (n_pmds > STEER_MAX_PMDS) {
+        VLOG_WARN_ONCE("%u PMD threads, of which steering knows %d: ports "
+                       "whose device has no table are not steered", n_pmds,
+                       STEER_MAX_PMDS);
+    }
     if (n == n_virtual) {
         return;
     }
