@@ -9,7 +9,8 @@ EXT_WRAPPED = \
 	dpif_flow_dump_create dpif_flow_dump_next dpif_flow_dump_destroy \
 	dpif_get_dp_stats dpif_flow_get dpif_port_add dpif_port_del \
 	netdev_has_tunnel_push_pop netdev_pop_header netdev_push_header \
-	ovsdb_idl_omit pmd_perf_stats_init seq_destroy bridge_init \
+	ovsdb_idl_omit pmd_perf_stats_init pmd_perf_end_iteration \
+	xnanosleep_no_quiesce seq_destroy bridge_init \
 	bridge_run bridge_wait bridge_exit ovs_print_version
 
 noinst_LIBRARIES += datapath-hooks/libexthooks.a

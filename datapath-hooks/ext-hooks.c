@@ -70,6 +70,9 @@ EXT_WRAP(void, dpif_close, struct dpif *)
 EXT_WRAP(int, dpif_port_set_config, struct dpif *, odp_port_t,
          const struct smap *)
 EXT_WRAP(void, pmd_perf_stats_init, struct pmd_perf_stats *)
+EXT_WRAP(void, pmd_perf_end_iteration, struct pmd_perf_stats *, int, int,
+         uint64_t, bool)
+EXT_WRAP(void, xnanosleep_no_quiesce, uint64_t)
 EXT_WRAP(void, seq_destroy, struct seq *)
 EXT_WRAP(int, netdev_register_flow_api_provider,
          const struct netdev_flow_api *)
@@ -122,6 +125,40 @@ __wrap_netdev_send(struct netdev *netdev, int qid,
         hook(netdev, batch);
     }
     return __real_netdev_send(netdev, qid, batch, concurrent_txq);
+}
+
+void
+__wrap_xnanosleep_no_quiesce(uint64_t nanoseconds)
+{
+    ext_sleep_func *hook;
+
+    EXT_HOOK(sleep, &hook);
+    if (hook) {
+        hook(nanoseconds);
+    } else {
+        __real_xnanosleep_no_quiesce(nanoseconds);
+    }
+}
+
+void
+ext_real_sleep(uint64_t nanoseconds)
+{
+    __real_xnanosleep_no_quiesce(nanoseconds);
+}
+
+void
+__wrap_pmd_perf_end_iteration(struct pmd_perf_stats *stats, int rx_packets,
+                              int tx_packets, uint64_t sleep_cycles,
+                              bool full_metrics)
+{
+    ext_taken_func *hook;
+
+    EXT_HOOK(taken, &hook);
+    if (OVS_UNLIKELY(hook)) {
+        rx_packets += hook();
+    }
+    __real_pmd_perf_end_iteration(stats, rx_packets, tx_packets, sleep_cycles,
+                                  full_metrics);
 }
 
 /* What was registered with dpif_register_upcall_cb(). */

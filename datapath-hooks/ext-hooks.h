@@ -97,6 +97,14 @@ typedef odp_port_t ext_port_number_func(struct dpif *);
 /* A port is about to be deleted from a datapath.  Main thread. */
 typedef void ext_port_del_func(struct dpif *, odp_port_t);
 
+/* Replaces xnanosleep_no_quiesce(), by which a PMD thread sleeps that receives
+ * little (pmd-maxsleep).  PMD threads. */
+typedef void ext_sleep_func(uint64_t nanoseconds);
+
+/* Returns how many packets the calling thread has taken, in the iteration of
+ * its loop that ends, without dpif-netdev having seen them.  PMD threads. */
+typedef int ext_taken_func(void);
+
 /* Rx queues come and go.  Main thread, while no PMD thread polls 'rx'. */
 typedef int ext_rxq_open_func(struct netdev *, struct netdev_rxq **, int id);
 typedef bool ext_rxq_close_func(struct netdev_rxq *);   /* True: was ours. */
@@ -150,6 +158,8 @@ struct ext_hooks {
     ATOMIC(ext_upcall_func *) upcall;
     ATOMIC(ext_translate_func *) translate;
     ATOMIC(ext_pop_func *) pop;
+    ATOMIC(ext_sleep_func *) sleep;
+    ATOMIC(ext_taken_func *) taken;
 
     /* Control path. */
     ATOMIC(ext_rxq_open_func *) rxq_open;
@@ -185,6 +195,7 @@ int ext_real_rxq_recv(struct netdev_rxq *, struct dp_packet_batch *,
                       int *qfill);
 int ext_real_rxq_open(struct netdev *, struct netdev_rxq **, int id);
 int ext_real_n_rxq(const struct netdev *);
+void ext_real_sleep(uint64_t nanoseconds);
 void ext_real_pop_header(struct netdev *, struct dp_packet_batch *);
 void ext_real_dpif_operate(struct dpif *, struct dpif_op **, size_t n,
                            enum dpif_offload_type);

@@ -62,5 +62,6 @@ void test_pmd_exit(void);
 void test_port_close(void);
 void test_unpolled_new_queue(void);
 void test_no_slot(void);
+void test_sleep(void);
 
 #endif /* test-steer-moves-agent.h */

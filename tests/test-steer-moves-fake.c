@@ -9,6 +9,7 @@
 #include "tests/test-steer-moves.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 #include <rte_ring.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -28,6 +29,8 @@ ATOMIC(int) fake_refuse;
 ATOMIC(bool) fake_refuse_half;
 ATOMIC(uint32_t) fake_no_buffers;
 steer_ctr64 fake_table_writes;
+unsigned int fake_n_sleeps;
+uint64_t fake_sleep_ns;
 ATOMIC(bool) fake_traffic[STEER_MAX_BUCKETS];
 steer_ctr64 fake_window;
 struct fake_pmd fake_pmds[FAKE_MAX_PMDS];
@@ -197,6 +200,19 @@ ext_real_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
         *qfill = left;
     }
     return 0;
+}
+
+/* Counts sleeps and makes none: all of them are of FAKE_SLEEP_CYCLES. */
+void
+ext_real_sleep(uint64_t nanoseconds)
+{
+    uint64_t since = rte_rdtsc();
+
+    while (rte_rdtsc() - since < FAKE_SLEEP_CYCLES) {
+        continue;
+    }
+    fake_n_sleeps++;
+    fake_sleep_ns = nanoseconds;
 }
 
 bool

@@ -1,7 +1,7 @@
 /* Copyright (c) 2026 The ovs-ext authors.
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* Moves while devices refuse, threads exit and ports close. */
+/* Moves while devices refuse, threads exit or sleep and ports close. */
 
 #include <config.h>
 
@@ -154,6 +154,7 @@ test_port_close(void)
 void
 test_unpolled_new_queue(void)
 {
+    long long int begun;
     uint64_t unacked;
 
     open_reta(4, 64);
@@ -178,6 +179,14 @@ test_unpolled_new_queue(void)
     }
     unacked = stats()->unacked;
     CHECK(unacked);
+
+    /* A thread that may be asleep is waited for. */
+    atomic_store_relaxed(&steer_max_sleep_usec, 100000);
+    WAIT_UNTIL(!agent_run());
+    begun = time_usec();
+    agent_move(0, 3);
+    CHECK(time_usec() - begun >= 100000);
+    atomic_store_relaxed(&steer_max_sleep_usec, 0);
 
     /* That must not keep other moves from being made. */
     for (int i = 0; i < 20; i++) {
@@ -223,5 +232,75 @@ test_no_slot(void)
     steer_ports_set_virtual(STEER_MAX_PMDS + 1);
     port = fake_port_open();
     CHECK(!port->n_virtual);
+    fake_port_close();
+}
+
+/* Polls queue 'id' once.  Returns the packets that are for the caller. */
+static size_t
+poll_queue(unsigned int id)
+{
+    struct dp_packet_batch batch;
+    size_t n = 0;
+
+    dp_packet_batch_init(&batch);
+    if (!steer_rxq_recv(port->rxqs[id]->rx, &batch, NULL)) {
+        n = batch.count;
+        dp_packet_delete_batch(&batch, true);
+    }
+    return n;
+}
+
+/* A PMD thread as OVS has it with pmd-maxsleep, whose queue 0 is a
+ * dispatcher. */
+static void *
+sleeper_main(void *aux OVS_UNUSED)
+{
+    struct steer_pmd *pmd = steer_pmd_self();
+    uint64_t absent;
+    int tries = 0;
+
+    CHECK(agent_move(0, 2));
+    while (agent_run()) {
+        poll_queue(0);
+        poll_queue(2);
+    }
+    steer_sleep(500000);        /* The move has kept it awake. */
+    CHECK(!fake_n_sleeps && !steer_taken());
+
+    /* Nothing is left of a full burst, but it was one. */
+    fake_send(0, NETDEV_MAX_BURST);
+    CHECK(!poll_queue(0));
+    CHECK(steer_taken() == NETDEV_MAX_BURST && !steer_taken());
+    steer_sleep(500000);
+    CHECK(!fake_n_sleeps);
+    steer_sleep(500000);
+    steer_sleep(500000);
+    CHECK(fake_n_sleeps == 2 && fake_sleep_ns == 2000);
+    fake_send(0, NETDEV_MAX_BURST / 2 - 1);
+    CHECK(!poll_queue(0));
+    steer_sleep(2500);
+    CHECK(fake_n_sleeps == 3 && fake_sleep_ns == 2500);
+
+    /* Who sleeps is not absent, nor busy, unless this thread really does not
+     * get to run. */
+    do {
+        CHECK(tries++ < 1000);
+        absent = steer_ctr64_get(&pmd->n.gaps);
+        absent += steer_ctr64_get(&pmd->n.preempted);
+        fake_send(1, 1);
+        CHECK(poll_queue(0) == 1);
+        steer_sleep(500000);
+        poll_queue(0);
+        absent -= steer_ctr64_get(&pmd->n.gaps);
+        absent -= steer_ctr64_get(&pmd->n.preempted);
+    } while (absent);
+    return NULL;
+}
+
+void
+test_sleep(void)
+{
+    open_handoff();
+    xpthread_join(ovs_thread_create("pmd-c00/id:", sleeper_main, NULL), NULL);
     fake_port_close();
 }

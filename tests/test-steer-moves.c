@@ -379,6 +379,7 @@ static const struct {
     { "port-close", test_port_close },
     { "unpolled-new-queue", test_unpolled_new_queue },
     { "no-slot", test_no_slot },
+    { "sleep", test_sleep },
 };
 
 int

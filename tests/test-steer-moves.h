@@ -19,7 +19,8 @@
 enum {
     FAKE_MAX_PMDS = 8,
     FAKE_RING = 1024,           /* Descriptors of a queue of the NIC. */
-    FAKE_MAX_QUEUES = 16
+    FAKE_MAX_QUEUES = 16,
+    FAKE_SLEEP_CYCLES = 1 << 19 /* TSC. */
 };
 
 /* Fails the test. */
@@ -58,6 +59,8 @@ extern ATOMIC(bool) fake_refuse_half;   /* ...with half of it written. */
 extern ATOMIC(uint32_t) fake_no_buffers; /* Queues, by bit, that give nothing
                                          * whatever they hold. */
 extern steer_ctr64 fake_table_writes;
+extern unsigned int fake_n_sleeps;      /* Of the one thread that sleeps... */
+extern uint64_t fake_sleep_ns;          /* ...as long, the last time. */
 
 struct steer_port *fake_port_open(void);
 void fake_port_close(void);

@@ -364,6 +364,7 @@ steer_agent_apply(const struct steer_settings *s)
     /* OVS goes by another clock than the TSC: allow for a difference. */
     atomic_store_relaxed(&steer_flush_cycles,
                          (uint64_t) (s->tx_flush_us * cycles_us * 65 / 64));
+    atomic_store_relaxed(&steer_max_sleep_usec, s->max_sleep_us);
     if (s->auto_lb && s->mode > STEER_STATIC) {
         VLOG_INFO("pmd-auto-lb moves whole rx queues while steering moves "
                   "buckets: each makes the other measure anew; set one off");

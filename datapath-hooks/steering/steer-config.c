@@ -26,6 +26,9 @@ VLOG_DEFINE_THIS_MODULE(steer_config);
  * of four bytes at most. */
 enum { STEER_POLICY_NAME_MAX = 256 };
 
+/* Longest sleep of a PMD thread, whatever pmd-maxsleep says. */
+enum { STEER_MAX_SLEEP_USEC = 10000 };
+
 static const char *const mode_names[] = {
     [STEER_OFF] = "off",
     [STEER_SHADOW] = "shadow",
@@ -292,6 +295,8 @@ steer_settings_parse_ovs(struct steer_settings *s, const struct smap *cfg)
         }
     }
     s->tx_flush_us = smap_get_uint(cfg, "tx-flush-interval", 0);
+    s->max_sleep_us = MIN(smap_get_ullong(cfg, "pmd-maxsleep", 0),
+                          STEER_MAX_SLEEP_USEC);
     s->auto_lb = smap_get_bool(cfg, "pmd-auto-lb", false);
 }
 
@@ -313,6 +318,7 @@ steer_settings_parse(struct steer_settings *s, struct smap *seen,
                || old.settle_us != s->settle_us || old.learn != s->learn
                || old.seed != s->seed || old.warm != s->warm
                || old.tx_flush_us != s->tx_flush_us
+               || old.max_sleep_us != s->max_sleep_us
                || old.n_pmds != s->n_pmds || old.auto_lb != s->auto_lb);
     steer_settings_destroy(&old);
     return changed;

@@ -39,6 +39,7 @@ struct steer_settings {
     bool warm;                  /* ext-steering-warm */
     unsigned int seed;          /* ext-steering-seed */
     unsigned int tx_flush_us;   /* OVS's own tx-flush-interval. */
+    unsigned int max_sleep_us;  /* OVS's own pmd-maxsleep. */
     unsigned int n_pmds;        /* Bits in OVS's own pmd-cpu-mask. */
     bool auto_lb;               /* OVS's own pmd-auto-lb. */
 };

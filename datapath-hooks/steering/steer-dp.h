@@ -71,7 +71,9 @@ enum {
     STEER_PARK_MAX = 8192,      /* ...and its largest limit: the rest is for
                                  * what a ring still holds. */
     STEER_HANDOFF_RING = 4096,  /* Packets in a virtual queue. */
-    STEER_HANDOFF_BUCKETS = 128 /* Buckets of a port without a RETA. */
+    STEER_HANDOFF_BUCKETS = 128, /* Buckets of a port without a RETA. */
+    STEER_AWAKE_BURST = 16      /* Packets in a burst that keep dpif-netdev
+                                 * from sleeping (its PMD_SLEEP_THRESH). */
 };
 
 /* How a port's buckets are moved. */
@@ -166,6 +168,9 @@ struct steer_pmd {
     bool last_steered;          /* Its port's buckets can be moved. */
     uint32_t last_n;            /* Its packets; 0 if it is accounted for. */
     uint32_t send_seq;          /* Transmits, to sample one in 64. */
+    uint32_t n_taken;           /* Packets kept from dpif-netdev. */
+    bool awake;                 /* Has had to do what that does not see. */
+    uint64_t sleep_ns;          /* Longest sleep allowed. */
     struct {
         const struct netdev_rxq *rx;
         struct steer_rxq *q;
@@ -353,6 +358,8 @@ struct steer_move_stats {
     uint64_t cycles, cycles_max; /* TSC, from start to finish. */
 };
 
+extern steer_ctr32 steer_max_sleep_usec; /* pmd-maxsleep; main thread. */
+
 void steer_moves_init(void);
 size_t steer_moves_start(const struct steer_request *, size_t n)
     OVS_REQUIRES(steer_mutex);
@@ -461,5 +468,7 @@ void steer_send(const struct netdev *, const struct dp_packet_batch *);
 void steer_upcall(const struct dp_packet *, const struct flow *,
                   struct flow_wildcards *, const ovs_u128 *ufid,
                   unsigned int pmd_id);
+void steer_sleep(uint64_t nanoseconds);
+int steer_taken(void);
 
 #endif /* steer-dp.h */

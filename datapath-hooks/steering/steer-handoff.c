@@ -256,6 +256,7 @@ steer_dispatch_recv(struct steer_pmd *pmd, struct steer_rxq *q,
     int error;
 
     if (OVS_UNLIKELY(q->n_parks)) {
+        pmd->awake = true;
         if (steer_dispatch_moves(q, batch, now)) {
             return 0;
         }
@@ -271,6 +272,7 @@ steer_dispatch_recv(struct steer_pmd *pmd, struct steer_rxq *q,
         return error;
     }
     steer_ctr64_add(&q->received, batch->count);
+    pmd->awake |= batch->count >= STEER_AWAKE_BURST;
     if (OVS_UNLIKELY(!(q->n_bursts++ % 16))) {
         steer_packet_sample(&q->features, batch->packets[0]);
     }
@@ -299,6 +301,7 @@ steer_dispatch_recv(struct steer_pmd *pmd, struct steer_rxq *q,
                         d->staged[to].n);
         d->staged[to].n = 0;
     }
+    pmd->n_taken += batch->count - kept;
     batch->count = kept;
     if (!kept) {
         /* No burst for the core to account for, but work all the same. */

@@ -27,7 +27,8 @@ COVERAGE_DEFINE(steer_reta_error);
 
 enum {
     STEER_ACK_USEC = 5000,      /* Longest wait for PMD threads to see an
-                                 * order; longer than a time slice. */
+                                 * order; longer than a time slice.  A thread
+                                 * may sleep besides. */
     STEER_IDLE_POLLS = 4096,    /* A thread that has polled so often, but not
                                  * the old queue, does not poll it. */
     STEER_ORPHAN_USEC = 1000000, /* ...for so long: until then it may be on
@@ -36,6 +37,7 @@ enum {
 };
 
 struct steer_transit steer_transits[STEER_MAX_MOVES];
+steer_ctr32 steer_max_sleep_usec;
 static struct steer_move_stats stats OVS_GUARDED_BY(steer_mutex);
 
 /* Allocates what moves need.  Once. */
@@ -206,7 +208,8 @@ steer_move_cancel(struct steer_transit *move)
 static size_t
 steer_moves_wait_ack(struct steer_transit **moves, size_t n)
 {
-    long long int deadline = time_usec() + STEER_ACK_USEC;
+    long long int deadline = (time_usec() + STEER_ACK_USEC
+                              + steer_ctr32_get(&steer_max_sleep_usec));
     size_t n_acked = 0, pending;
 
     do {
@@ -286,7 +289,8 @@ steer_moves_write_reta(struct steer_port *port, struct steer_transit **moves,
 }
 
 /* Begins the 'n' moves in 'requests'.  Returns how many it began; the rest is
- * refused and counted.  Takes up to STEER_ACK_USEC. */
+ * refused and counted.  Takes up to STEER_ACK_USEC and a thread's longest
+ * sleep. */
 size_t
 steer_moves_start(const struct steer_request *requests, size_t n)
 {

@@ -346,6 +346,7 @@ steer_park_recv(struct steer_pmd *pmd, struct steer_rxq *q,
     bool draining = steer_park_drain(q, now);
     int error;
 
+    pmd->awake = true;          /* Moves wait for polls. */
     if (q->n_parks && steer_park_release(q, batch, now)) {
         return 0;
     }

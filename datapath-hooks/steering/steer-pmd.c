@@ -25,6 +25,7 @@ enum {
     STEER_DEPTH_PERIOD = 8,     /* Full bursts between looks at the ring. */
     STEER_SAMPLE_PERIOD = 16,   /* Bursts between looks at a packet. */
     STEER_SEND_PERIOD = 64,     /* Transmits between timed ones. */
+    STEER_SLEEP_STEP = 1000,    /* Growth of a sleep in ns, as OVS has it. */
     STEER_BURST_MAX = 1 << 18,  /* Cycles; longer bursts were pre-empted. */
     STEER_ARRIVAL_MAX = 1 << 30 /* Cycles; longer sojourns are no TSC. */
 };
@@ -183,6 +184,47 @@ steer_send(const struct netdev *netdev OVS_UNUSED,
     }
     steer_ctr64_add(&pmd->n.lat_samples, 1);
     steer_ctr64_add(&pmd->n.lat_cycles, now - since);
+}
+
+/* Replaces xnanosleep_no_quiesce().  OVS sleeps longer and longer as long as
+ * no receive gives it half a burst.  A dispatcher may hand all of a full queue
+ * to other cores and give it nothing: what OVS would have done with those
+ * packets is done here.  A sleep is no work and no absence either. */
+void
+steer_sleep(uint64_t nanoseconds)
+{
+    struct steer_pmd *pmd = steer_pmd_self();
+
+    if (!pmd) {
+        ext_real_sleep(nanoseconds);
+        return;
+    }
+    if (pmd->last_n) {
+        steer_pmd_account(pmd, rte_rdtsc());
+    }
+    if (pmd->awake) {
+        pmd->awake = false;
+        pmd->sleep_ns = 0;
+        return;
+    }
+    pmd->sleep_ns = MIN(pmd->sleep_ns + STEER_SLEEP_STEP, nanoseconds);
+    ext_real_sleep(pmd->sleep_ns);
+    pmd->poll_tsc = rte_rdtsc();
+}
+
+/* Returns the packets that the calling thread has taken since the last call
+ * and that OVS did not get from it, for which it would think it idle. */
+int
+steer_taken(void)
+{
+    struct steer_pmd *pmd = steer_pmd_self();
+    int n = 0;
+
+    if (pmd) {
+        n = pmd->n_taken;
+        pmd->n_taken = 0;
+    }
+    return n;
 }
 
 /* Notes a flow that a packet's miss has brought about, for steer-warm.c. */

@@ -40,6 +40,8 @@ steer_hooks_apply(bool on)
     EXT_HOOK_SET(rxq_recv, on ? steer_rxq_recv : NULL);
     EXT_HOOK_SET(send, on ? steer_send : NULL);
     EXT_HOOK_SET(upcall, on ? steer_upcall : NULL);
+    EXT_HOOK_SET(sleep, on ? steer_sleep : NULL);
+    EXT_HOOK_SET(taken, on ? steer_taken : NULL);
     hooks_on = on;
     hooks_going = false;
 }
