@@ -425,7 +425,7 @@ check-fast-ovs: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
 ## C11 memory model, whose order the sanitizer can see.
 STEER_MOVES_TESTS = reta handoff straggler preempted no-buffers \
 	idle-old-queue park-full reta-error pmd-exit port-close unpolled-new-queue \
-	no-slot sleep
+	no-slot sleep silent-dispatcher
 check-tsan:
 	@$(MKDIR_P) tests/tsan.dir
 	cd '$(abs_top_srcdir)' && $(CC) $(tests_test_steer_moves_CPPFLAGS) \

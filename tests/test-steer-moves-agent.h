@@ -63,5 +63,6 @@ void test_port_close(void);
 void test_unpolled_new_queue(void);
 void test_no_slot(void);
 void test_sleep(void);
+void test_silent_dispatcher(void);
 
 #endif /* test-steer-moves-agent.h */

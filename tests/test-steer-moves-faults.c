@@ -304,3 +304,92 @@ test_sleep(void)
     xpthread_join(ovs_thread_create("pmd-c00/id:", sleeper_main, NULL), NULL);
     fake_port_close();
 }
+
+static bool
+is_stuck(uint32_t bucket)
+{
+    bool stuck;
+
+    ovs_mutex_lock(&steer_mutex);
+    stuck = steer_bucket_is_stuck(port, bucket);
+    ovs_mutex_unlock(&steer_mutex);
+    return stuck;
+}
+
+/* Returns true if any slot is in use. */
+static bool
+in_flight(void)
+{
+    for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
+        if (steer_move_phase(&steer_transits[i]) != STEER_FREE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A dispatcher that is not polled, as a vhost port's whose guest is down. */
+void
+test_silent_dispatcher(void)
+{
+    const uint32_t first = STEER_HANDOFF_BUCKETS;   /* Queue 1's. */
+    uint16_t before[STEER_HANDOFF_BUCKETS];
+
+    open_handoff();
+    traffic(0, 2 * STEER_HANDOFF_BUCKETS);
+    atomic_store_relaxed(&fake_window, UINT64_C(600));
+    fake_pmd_start(0, 1 << 0 | 1 << 2);
+    fake_pmd_start(1, 1 << 1 | 1 << 3 | 1 << 4);
+    fake_generator_start();
+    for (uint32_t b = first; b < first + 40; b++) {
+        WAIT_UNTIL((agent_run() || true)
+                   && (agent_move(b, 2 + b % 3)
+                       || port->owner[b] == 2 + b % 3));
+    }
+    WAIT_UNTIL(!agent_run());
+    fake_generator_stop();
+    WAIT_UNTIL(fake_all_processed());
+    memcpy(before, &port->owner[first], sizeof before);
+
+    /* Moves that it never hears of. */
+    fake_pmd_set_queues(1, 1 << 3 | 1 << 4);
+    for (uint32_t b = first; b < first + STEER_HANDOFF_BUCKETS; b++) {
+        CHECK(agent_move(b, port->owner[b] == 1 ? 2 : 1));
+    }
+    CHECK(!agent_move(0, 3));   /* No slot. */
+    WAIT_UNTIL(!agent_run() && !in_flight());
+    CHECK(!memcmp(before, &port->owner[first], sizeof before));
+    CHECK(is_stuck(first) && !is_stuck(0));
+    CHECK(!agent_move(first, 1));
+    CHECK(agent_move(0, 3));
+    WAIT_UNTIL(!agent_run());
+
+    /* It is polled again. */
+    fake_pmd_set_queues(1, 1 << 1 | 1 << 3 | 1 << 4);
+    WAIT_UNTIL(!is_stuck(first));
+    fake_generator_start();
+    for (uint32_t b = first; b < first + 40; b++) {
+        WAIT_UNTIL((agent_run() || true)
+                   && (agent_move(b, 1) || port->owner[b] == 1));
+    }
+    WAIT_UNTIL(!agent_run());
+    fake_generator_stop();
+    WAIT_UNTIL(fake_all_processed());
+    check_order();
+    CHECK(!fake_get(&fake_n_gaps));
+
+    /* A move that it was in the middle of. */
+    set_grace_endless();
+    CHECK(agent_move(first, 2));
+    fake_inject(1, first, fake_sent[first] + 1);
+    WAIT_UNTIL(steer_ctr32_get(&port->moving[first]->parked));
+    fake_pmd_set_queues(1, 1 << 3 | 1 << 4);
+    WAIT_UNTIL(!agent_run() && !in_flight());
+    CHECK(port->owner[first] == 1);
+    CHECK(is_stuck(first));
+    fake_pmd_set_queues(1, 1 << 1 | 1 << 3 | 1 << 4);
+    WAIT_UNTIL(!is_stuck(first));
+    fake_pmds_stop();
+    fake_port_close();
+    WAIT_UNTIL(!fake_get(&fake_alive));  /* RCU frees some. */
+}

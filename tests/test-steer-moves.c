@@ -72,7 +72,7 @@ marked(const struct steer_transit *move)
     uint32_t ack;
 
     atomic_read_explicit(&move->old_q->ack, &ack, memory_order_acquire);
-    return (int32_t) (ack - move->old_seq) >= 0;
+    return (int32_t) (ack - move->old.seq) >= 0;
 }
 
 /* Returns the slot of 'q''s thread; STEER_MAX_PMDS or more if none has polled
@@ -380,6 +380,7 @@ static const struct {
     { "unpolled-new-queue", test_unpolled_new_queue },
     { "no-slot", test_no_slot },
     { "sleep", test_sleep },
+    { "silent-dispatcher", test_silent_dispatcher },
 };
 
 int

@@ -84,7 +84,8 @@ steer_agent_go_home(struct steer_agent *a)
         /* One that was closed since the last tick and has opened again. */
         steer_port_ready(port);
         for (uint32_t b = 0; port->ready && b < port->n_buckets; b++) {
-            if (port->owner[b] != port->home[b]) {
+            if (port->owner[b] != port->home[b]
+                && !steer_bucket_is_stuck(port, b)) {
                 busy = true;
                 if (!port->moving[b] && n < STEER_TICK_MOVES
                     && time_msec() >= port->backoff_until) {

@@ -127,7 +127,7 @@ steer_ctr64_get(const steer_ctr64 *ctr)
 
 /* Counters of a core since it started; every member written by its PMD. */
 struct steer_pmd_counters {
-    steer_ctr64 polls;          /* Of any rx queue. */
+    steer_ctr64 polls;          /* Of any rx queue; release. */
     steer_ctr64 packets;        /* Received and processed. */
     steer_ctr64 preempted;      /* Bursts too long to be work alone. */
     steer_ctr64 gaps;           /* TSC cycles between polls too far apart. */
@@ -246,6 +246,8 @@ struct steer_rxq {
 
     /* Written by the agent; the pmd acts on it when 'seq' changes. */
     steer_ctr32 seq;
+    bool silent;                /* Agent's: has not acknowledged a move that
+                                 * was given up for that. */
 
     /* Private to the pmd: rebuilt from 'steer_transits' when 'seq' changes. */
     uint32_t n_parks, n_drains;
@@ -307,6 +309,14 @@ enum steer_phase {
     STEER_RETIRED               /* Done; queues are dropping references. */
 };
 
+/* What the agent waits for: that a queue's thread acknowledges. */
+struct steer_answer {
+    uint32_t seq;               /* The queue's 'seq' to see acknowledged. */
+    long long int since;        /* time_usec(). */
+    uint16_t pmd;               /* Who polled the queue at last... */
+    uint64_t polls;             /* ...and that thread's 'polls' then. */
+};
+
 struct steer_transit {
     /* Written by the agent, under 'steer_mutex'. */
     ATOMIC(int) phase;          /* enum steer_phase; release. */
@@ -314,10 +324,9 @@ struct steer_transit {
     uint32_t bucket;
     struct steer_rxq *old_q, *new_q;
     struct steer_rxq *disp_q;   /* Handoff: the real queue that dispatches. */
-    uint32_t old_seq, new_seq;  /* 'seq' to see acknowledged. */
+    struct steer_answer old, new; /* Of 'old_q', of the queue that parks. */
     long long int started;      /* time_usec(). */
     uint64_t started_tsc;
-    uint64_t old_polls;         /* 'polls' of the core that is to answer. */
 
     /* Written by the pmd of 'old_q' (of 'disp_q' for handoff). */
     bool targeted;              /* 'target' holds. */
@@ -365,6 +374,8 @@ size_t steer_moves_start(const struct steer_request *, size_t n)
     OVS_REQUIRES(steer_mutex);
 bool steer_moves_run(void) OVS_REQUIRES(steer_mutex);
 bool steer_moves_are_read(void);
+bool steer_bucket_is_stuck(const struct steer_port *, uint32_t bucket)
+    OVS_REQUIRES(steer_mutex);
 const struct steer_move_stats *steer_moves_stats(void);
 
 extern struct steer_transit steer_transits[STEER_MAX_MOVES];

@@ -73,15 +73,36 @@ steer_move_set_phase(struct steer_transit *move, enum steer_phase phase)
     atomic_store(&move->phase, phase);
 }
 
-/* Makes 'q''s thread look at 'steer_transits' again.  Returns the number that
- * it acknowledges. */
-static uint32_t
-steer_rxq_notify(struct steer_rxq *q)
+/* Stores who polls 'q' in '*slot' and returns how often that thread has polled
+ * any queue, or UINT64_MAX if there is no such thread. */
+static uint64_t
+steer_rxq_polls(struct steer_rxq *q, uint16_t *slot)
 {
-    uint32_t seq = steer_ctr32_get(&q->seq) + 1;
+    uint64_t polls = UINT64_MAX;
+    bool used = false;
 
-    atomic_store_explicit(&q->seq, seq, memory_order_release);
-    return seq;
+    atomic_read_relaxed(&q->pmd, slot);
+    if (*slot < STEER_MAX_PMDS) {
+        atomic_read_explicit(&steer_pmds[*slot].used, &used,
+                             memory_order_acquire);
+    }
+    if (used) {
+        atomic_read_explicit(&steer_pmds[*slot].n.polls, &polls,
+                             memory_order_acquire);
+    }
+    return polls;
+}
+
+/* Makes 'q''s thread look at 'steer_transits' again, which it acknowledges by
+ * '*answer'. */
+static void
+steer_rxq_notify(struct steer_rxq *q, struct steer_answer *answer,
+                 long long int since)
+{
+    answer->seq = steer_ctr32_get(&q->seq) + 1;
+    answer->since = since;
+    atomic_store_explicit(&q->seq, answer->seq, memory_order_release);
+    answer->polls = steer_rxq_polls(q, &answer->pmd);
 }
 
 static bool
@@ -93,25 +114,19 @@ steer_rxq_acked(struct steer_rxq *q, uint32_t seq)
     return (int32_t) (ack - seq) >= 0;
 }
 
-/* Returns how often the thread of 'q' has polled any queue, or UINT64_MAX if
- * there is no such thread. */
-static uint64_t
-steer_rxq_polls(struct steer_rxq *q)
-{
-    uint16_t slot;
-    bool used = false;
-
-    atomic_read_relaxed(&q->pmd, &slot);
-    if (slot < STEER_MAX_PMDS) {
-        atomic_read_relaxed(&steer_pmds[slot].used, &used);
-    }
-    return used ? steer_ctr64_get(&steer_pmds[slot].n.polls) : UINT64_MAX;
-}
-
 static struct steer_rxq *
 steer_move_parker(const struct steer_transit *move)
 {
     return move->disp_q ? move->disp_q : move->new_q;
+}
+
+/* Returns true if 'q''s thread has not given 'answer' for long.  It may stand
+ * still, though, in the middle of something: see steer_rxq_is_orphan(). */
+static bool
+steer_answer_is_late(struct steer_rxq *q, const struct steer_answer *answer)
+{
+    return (time_usec() - answer->since > STEER_ORPHAN_USEC
+            && !steer_rxq_acked(q, answer->seq));
 }
 
 /* Returns true if 'q' parks packets of any move by RETA. */
@@ -135,19 +150,36 @@ steer_rxq_is_parking(const struct steer_rxq *q)
     return false;
 }
 
-/* Returns true if 'q' owes an answer to a move to it that was given up: it is
- * not being polled, and more such moves would use up all slots. */
+/* Returns true if 'q' owes an answer to a move for so long that it is not being
+ * polled: more such moves would use up all slots. */
 static bool
-steer_rxq_is_silent(const struct steer_rxq *q)
+steer_rxq_is_silent(struct steer_rxq *q)
 {
+    if (q->silent) {
+        q->silent = !steer_rxq_acked(q, steer_ctr32_get(&q->seq));
+        return q->silent;
+    }
     for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
         const struct steer_transit *move = &steer_transits[i];
+        enum steer_phase phase = steer_move_phase(move);
 
-        if (steer_move_phase(move) == STEER_CANCELLED && move->new_q == q) {
+        if ((phase == STEER_CANCELLED && move->new_q == q)
+            || (phase == STEER_ARMED && move->disp_q == q
+                && steer_answer_is_late(q, &move->new))) {
             return true;
         }
     }
     return false;
+}
+
+/* Returns true if 'bucket' of 'port' cannot be moved for now because the one
+ * that would do it, the dispatcher, is not being polled. */
+bool
+steer_bucket_is_stuck(const struct steer_port *port, uint32_t bucket)
+{
+    struct steer_rxq *q = port->rxqs[port->home[bucket]];
+
+    return port->mech == STEER_MECH_HANDOFF && q && steer_rxq_is_silent(q);
 }
 
 /* Returns true if a PMD thread is reading 'steer_transits'.  Once it has been
@@ -190,16 +222,30 @@ steer_move_arm(struct steer_transit *move, struct steer_port *port,
     move->started_tsc = rte_rdtsc();
     port->moving[bucket] = move;
     steer_move_set_phase(move, STEER_ARMED);
-    move->new_seq = steer_rxq_notify(steer_move_parker(move));
-    move->old_seq = steer_ctr32_get(&move->old_q->ack);
+    steer_rxq_notify(steer_move_parker(move), &move->new, move->started);
+    move->old.seq = steer_ctr32_get(&move->old_q->ack);
 }
 
 static void
 steer_move_cancel(struct steer_transit *move)
 {
     steer_move_set_phase(move, STEER_CANCELLED);
-    move->new_seq = steer_rxq_notify(move->new_q);
-    move->old_polls = steer_rxq_polls(move->new_q);
+    steer_rxq_notify(move->new_q, &move->new, move->started);
+}
+
+/* Has the queues of 'move', which is over, forget it. */
+static void
+steer_move_retire(struct steer_transit *move)
+{
+    bool cancelled = steer_move_phase(move) == STEER_CANCELLED;
+
+    steer_move_set_phase(move, STEER_RETIRED);
+    steer_rxq_notify(steer_move_parker(move), &move->new, move->started);
+    if (move->disp_q || cancelled) {
+        move->old.seq = steer_ctr32_get(&move->old_q->ack);
+    } else {
+        steer_rxq_notify(move->old_q, &move->old, move->started);
+    }
 }
 
 /* Waits until the parking queues of 'moves' have acknowledged.  Cancels those
@@ -215,7 +261,7 @@ steer_moves_wait_ack(struct steer_transit **moves, size_t n)
     do {
         pending = 0;
         for (size_t i = 0; i < n; i++) {
-            pending += !steer_rxq_acked(moves[i]->new_q, moves[i]->new_seq);
+            pending += !steer_rxq_acked(moves[i]->new_q, moves[i]->new.seq);
         }
         if (pending) {
             xnanosleep(20000);
@@ -225,7 +271,7 @@ steer_moves_wait_ack(struct steer_transit **moves, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct steer_transit *move = moves[i];
 
-        if (steer_rxq_acked(move->new_q, move->new_seq)) {
+        if (steer_rxq_acked(move->new_q, move->new.seq)) {
             moves[i] = moves[n_acked];
             moves[n_acked++] = move;
         } else {
@@ -279,8 +325,7 @@ steer_moves_write_reta(struct steer_port *port, struct steer_transit **moves,
         }
         if (owner[move->bucket] == move->new_q->queue_id) {
             steer_move_set_phase(move, STEER_DRAINING);
-            move->old_seq = steer_rxq_notify(move->old_q);
-            move->old_polls = steer_rxq_polls(move->old_q);
+            steer_rxq_notify(move->old_q, &move->old, move->started);
         } else {
             steer_move_cancel(move);
         }
@@ -308,7 +353,8 @@ steer_moves_start(const struct steer_request *requests, size_t n)
             || !steer_port_may_use(port, req->bucket, req->queue)
             || !port->rxqs[req->queue] || time_msec() < port->backoff_until
             || steer_rxq_is_parking(port->rxqs[from])
-            || steer_rxq_is_silent(port->rxqs[req->queue])) {
+            || steer_rxq_is_silent(port->rxqs[req->queue])
+            || steer_bucket_is_stuck(port, req->bucket)) {
             COVERAGE_INC(steer_move_refused);
             stats.refused++;
             continue;
@@ -348,25 +394,23 @@ steer_move_other(const struct steer_transit *move)
     return NULL;
 }
 
-/* Returns true if no thread polls 'q' any more, so that 'q' will not
- * acknowledge 'seq', by whose thread's polls at 'move''s last step
- * 'move->old_polls' was set.  Should one poll it after all, it looks at
+/* Returns true if no thread polls 'q' any more, nor is in the middle of that,
+ * so that 'answer' will not come.  Should one poll it after all, it looks at
  * 'steer_transits' anew first. */
 static bool
-steer_rxq_is_orphan(struct steer_rxq *q, uint32_t seq,
-                    const struct steer_transit *move)
+steer_rxq_is_orphan(struct steer_rxq *q, struct steer_answer *answer)
 {
-    uint64_t polls = steer_rxq_polls(q);
+    uint16_t slot;
+    uint64_t polls = steer_rxq_polls(q, &slot);
 
-    if (time_usec() - move->started <= STEER_ORPHAN_USEC
-        || (polls != UINT64_MAX
-            && polls - move->old_polls <= STEER_IDLE_POLLS)) {
-        return false;
+    if (slot != answer->pmd || answer->polls == UINT64_MAX) {
+        answer->pmd = slot;     /* Another one: it may just have begun. */
+        answer->polls = polls;
     }
-    /* Only now: had the caller looked for the acknowledgement before, then
+    /* The acknowledgement last: had the caller looked for it before, then
      * stood still, the polls could be from after it. */
-    atomic_thread_fence(memory_order_acquire);
-    return !steer_rxq_acked(q, seq);
+    return ((polls == UINT64_MAX || polls - answer->polls > STEER_IDLE_POLLS)
+            && steer_answer_is_late(q, answer));
 }
 
 /* Moves the bucket of 'move', whose park is filling up, back: see
@@ -400,10 +444,10 @@ steer_move_check(struct steer_transit *move)
     if (released || drained) {
         return;
     }
-    if (!steer_rxq_acked(move->old_q, move->old_seq)) {
+    if (!steer_rxq_acked(move->old_q, move->old.seq)) {
         /* A thread that does not get to run must be waited for; one that runs
          * but does not poll the queue any more has finished with it. */
-        if (steer_rxq_is_orphan(move->old_q, move->old_seq, move)) {
+        if (steer_rxq_is_orphan(move->old_q, &move->old)) {
             atomic_store_explicit(&move->drained, true, memory_order_release);
         }
     } else if (move->port->moving[move->bucket] == move
@@ -413,10 +457,53 @@ steer_move_check(struct steer_transit *move)
     }
 }
 
-/* Frees the slot of 'move', to which no queue refers. */
+static bool
+steer_move_is_done(struct steer_transit *move)
+{
+    bool done;
+
+    atomic_read_explicit(&move->done, &done, memory_order_acquire);
+    return done;
+}
+
+/* Looks after a move by handoff, which its dispatcher makes alone.  Returns
+ * true if that can be waited for; it cannot if nobody polls it, as that of a
+ * vhost port whose guest is down.  Then the bucket stays where it was. */
+static bool
+steer_move_check_handoff(struct steer_transit *move)
+{
+    struct steer_rxq *q = move->disp_q;
+
+    if (steer_rxq_acked(q, move->new.seq)) {
+        if (time_usec() - move->new.since > STEER_ORPHAN_USEC) {
+            /* It knew of the move once: is it still there? */
+            steer_rxq_notify(q, &move->new, time_usec());
+        }
+        return true;
+    }
+    if (steer_rxq_is_orphan(q, &move->new) && !steer_move_is_done(move)) {
+        /* Should it be polled from now, it may have got to know of the move
+         * before this: steer_move_free() sees what it has done. */
+        q->silent = true;
+        stats.unacked++;
+        steer_move_retire(move);
+        return true;
+    }
+    return !steer_answer_is_late(q, &move->new);
+}
+
+/* Frees the slot of 'move', to which no queue refers, and what it may still
+ * hold of a bucket whose dispatcher is not polled. */
 static void
 steer_move_free(struct steer_transit *move)
 {
+    bool called_off;
+
+    atomic_read_relaxed(&move->called_off, &called_off);
+    if (move->disp_q && (called_off || !steer_move_is_done(move))) {
+        move->port->owner[move->bucket] = move->old_q->queue_id;
+    }
+    steer_park_purge(move);
     if (move->port->moving[move->bucket] == move) {
         move->port->moving[move->bucket] = steer_move_other(move);
     }
@@ -433,10 +520,7 @@ steer_move_finish(struct steer_transit *move)
     atomic_read_relaxed(&move->done_tsc, &done_tsc);
     cycles = done_tsc - move->started_tsc;
     atomic_read_relaxed(&move->called_off, &called_off);
-    if (called_off) {
-        move->port->owner[move->bucket] = move->old_q->queue_id;
-        stats.called_off++;
-    }
+    stats.called_off += called_off;
     stats.finished++;
     stats.parked += parked;
     stats.parked_max = MAX(stats.parked_max, parked);
@@ -444,50 +528,50 @@ steer_move_finish(struct steer_transit *move)
     stats.cycles_max = MAX(stats.cycles_max, cycles);
 }
 
-/* Clears up after moves that PMD threads have completed.  Returns true if any
- * is still under way.  Call once a tick or more often. */
+/* Takes 'move' further.  Returns true if there is anything to wait for. */
+static bool
+steer_move_run(struct steer_transit *move)
+{
+    enum steer_phase phase = steer_move_phase(move);
+
+    if (phase == STEER_FREE) {
+        return false;
+    } else if (phase == STEER_RETIRED) {
+        struct steer_rxq *parker = steer_move_parker(move);
+
+        if (!steer_moves_are_read()
+            && (steer_rxq_acked(move->old_q, move->old.seq)
+                || steer_rxq_is_orphan(move->old_q, &move->old))
+            && (steer_rxq_acked(parker, move->new.seq)
+                || steer_rxq_is_orphan(parker, &move->new))) {
+            steer_move_free(move);
+        }
+    } else if (steer_move_is_done(move)) {
+        if (phase != STEER_CANCELLED) {
+            steer_move_finish(move);
+        }
+        steer_move_retire(move);
+    } else if (phase == STEER_DRAINING) {
+        steer_move_check(move);
+    } else if (phase == STEER_ARMED) {
+        return steer_move_check_handoff(move);
+    } else if (!steer_ctr32_get(&move->parked)
+               && steer_rxq_is_orphan(move->new_q, &move->new)) {
+        steer_move_retire(move);
+    }
+    return true;
+}
+
+/* Clears up after moves that PMD threads have completed, and after those that
+ * they will not complete.  Returns true if any is still under way that can be
+ * waited for.  Call once a tick or more often. */
 bool
 steer_moves_run(void)
 {
     bool busy = false;
 
     for (size_t i = 0; i < STEER_MAX_MOVES; i++) {
-        struct steer_transit *move = &steer_transits[i];
-        enum steer_phase phase = steer_move_phase(move);
-        bool done;
-
-        if (phase == STEER_FREE) {
-            continue;
-        }
-        busy = true;
-        atomic_read_explicit(&move->done, &done, memory_order_acquire);
-        if (phase == STEER_RETIRED) {
-            if ((steer_rxq_acked(move->old_q, move->old_seq)
-                 || steer_rxq_is_orphan(move->old_q, move->old_seq, move))
-                && steer_rxq_acked(steer_move_parker(move), move->new_seq)
-                && !steer_moves_are_read()) {
-                steer_move_free(move);
-            }
-        } else if (done) {
-            bool cancelled = phase == STEER_CANCELLED;
-
-            if (!cancelled) {
-                steer_move_finish(move);
-            }
-            steer_move_set_phase(move, STEER_RETIRED);
-            move->new_seq = steer_rxq_notify(steer_move_parker(move));
-            move->old_seq = (move->disp_q || cancelled
-                             ? steer_ctr32_get(&move->old_q->ack)
-                             : steer_rxq_notify(move->old_q));
-            move->old_polls = steer_rxq_polls(move->old_q);
-        } else if (phase == STEER_DRAINING) {
-            steer_move_check(move);
-        } else if (phase == STEER_CANCELLED
-                   && !steer_ctr32_get(&move->parked)
-                   && steer_rxq_is_orphan(move->new_q, move->new_seq, move)
-                   && !steer_moves_are_read()) {
-            steer_move_free(move);
-        }
+        busy |= steer_move_run(&steer_transits[i]);
     }
     return busy;
 }

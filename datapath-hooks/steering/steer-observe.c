@@ -240,7 +240,8 @@ steer_observe_buckets(struct steer_observer *o, size_t group, double s)
          * entry alone, or they would be out of order. */
         bucket->movable = (!port->moving[b]
                            && (b || port->mech != STEER_MECH_RETA)
-                           && bucket->core != STEER_NO_CORE);
+                           && bucket->core != STEER_NO_CORE
+                           && !steer_bucket_is_stuck(port, b));
         if (bucket->ticks_since_move < UINT32_MAX) {
             bucket->ticks_since_move++;
         }

@@ -123,7 +123,9 @@ steer_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
     }
 
     now = rte_rdtsc();
-    steer_ctr64_add(&pmd->n.polls, 1);
+    /* Who sees this number sees all that came of earlier polls. */
+    atomic_store_explicit(&pmd->n.polls, steer_ctr64_get(&pmd->n.polls) + 1,
+                          memory_order_release);
     if (OVS_UNLIKELY(now - pmd->poll_tsc > STEER_BURST_MAX)) {
         steer_ctr64_add(&pmd->n.gaps, now - pmd->poll_tsc);
     }
