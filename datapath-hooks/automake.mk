@@ -49,6 +49,7 @@ datapath_hooks_libexthooks_a_SOURCES = \
 	datapath-hooks/steering/steer-source.c \
 	datapath-hooks/steering/steer-table.c \
 	datapath-hooks/steering/steer-warm.c \
+	datapath-hooks/steering/steer-watch.c \
 	datapath-hooks/steering/steer-warm.h \
 	datapath-hooks/steering/steer.c \
 	datapath-hooks/steering/steer.h

@@ -106,6 +106,7 @@ STEER_MOVES_SOURCES = \
 	datapath-hooks/steering/steer-pmd.c \
 	datapath-hooks/steering/steer-rxq.c \
 	datapath-hooks/steering/steer-table.c \
+	datapath-hooks/steering/steer-watch.c \
 	ovs-ext/core/ext-headers.c
 tests_test_steer_moves_SOURCES = \
 	$(STEER_MOVES_SOURCES) \
@@ -425,7 +426,7 @@ check-fast-ovs: datapath-hooks/ovs-vswitchd-ext$(EXEEXT)
 ## C11 memory model, whose order the sanitizer can see.
 STEER_MOVES_TESTS = reta handoff straggler preempted no-buffers \
 	idle-old-queue park-full reta-error pmd-exit port-close unpolled-new-queue \
-	no-slot sleep silent-dispatcher
+	no-slot sleep silent-dispatcher unpolled-virtual-queue
 check-tsan:
 	@$(MKDIR_P) tests/tsan.dir
 	cd '$(abs_top_srcdir)' && $(CC) $(tests_test_steer_moves_CPPFLAGS) \

@@ -64,5 +64,6 @@ void test_unpolled_new_queue(void);
 void test_no_slot(void);
 void test_sleep(void);
 void test_silent_dispatcher(void);
+void test_unpolled_virtual_queue(void);
 
 #endif /* test-steer-moves-agent.h */

@@ -393,3 +393,73 @@ test_silent_dispatcher(void)
     fake_port_close();
     WAIT_UNTIL(!fake_get(&fake_alive));  /* RCU frees some. */
 }
+
+static bool
+watch_gave_up(void)
+{
+    bool gave_up;
+
+    ovs_mutex_lock(&steer_mutex);
+    steer_watch_run(time_usec());
+    gave_up = steer_watch_gave_up(port->name);
+    ovs_mutex_unlock(&steer_mutex);
+    return gave_up;
+}
+
+/* Sends packets of 'bucket' until one more than before has been processed. */
+static bool
+gets_through(uint32_t bucket, uint64_t before)
+{
+    if (fake_depth(0) < FAKE_RING / 2) {
+        fake_send(bucket, 64);
+    }
+    return fake_get(&fake_n_processed) > before;
+}
+
+/* A virtual queue that loses its thread. */
+void
+test_unpolled_virtual_queue(void)
+{
+    uint64_t processed;
+
+    open_handoff();
+    atomic_store_relaxed(&steer_park_limit, 512);
+    fake_pmd_start(0, 1 << 0 | 1 << 2);
+    fake_pmd_start(1, 1 << 1 | 1 << 3 | 1 << 4);
+    for (uint32_t b = 0; b < 3; b++) {
+        WAIT_UNTIL((agent_run() || true) && agent_move(b, 4));
+    }
+    WAIT_UNTIL(!agent_run());
+    fake_send(0, 100);
+    WAIT_UNTIL(fake_all_processed());
+    CHECK(!watch_gave_up());
+    fake_pmd_set_queues(1, 1 << 1 | 1 << 3);
+
+    /* Its buckets' packets come through again at last... */
+    processed = fake_get(&fake_n_processed);
+    WAIT_UNTIL(gets_through(0, processed));
+
+    /* ...and such a bucket, moved away or back to it, stops no other. */
+    WAIT_UNTIL((agent_run() || true) && agent_move(0, 3));
+    WAIT_UNTIL(gets_through(0, fake_get(&fake_n_processed))
+               && !agent_run() && port->owner[0] == 3);
+    processed = fake_get(&fake_n_processed);
+    WAIT_UNTIL(gets_through(0, processed + 1000));
+    WAIT_UNTIL((agent_run() || true) && agent_move(0, 4));
+    WAIT_UNTIL(!gets_through(0, UINT64_MAX) && !agent_run());
+
+    /* The agent takes the virtual queues away. */
+    WAIT_UNTIL(watch_gave_up());
+    fake_pmds_stop();
+    fake_port_close();
+    port = fake_port_open();
+    CHECK(!port->n_virtual);
+    fake_port_close();
+
+    /* Once threads are set aside for other queues, it may have some again. */
+    steer_watch_schedule("fake1", "0:3");
+    port = fake_port_open();
+    CHECK(port->n_virtual);
+    fake_port_close();
+    WAIT_UNTIL(!fake_get(&fake_alive));  /* RCU frees some. */
+}

@@ -381,6 +381,7 @@ static const struct {
     { "no-slot", test_no_slot },
     { "sleep", test_sleep },
     { "silent-dispatcher", test_silent_dispatcher },
+    { "unpolled-virtual-queue", test_unpolled_virtual_queue },
 };
 
 int

@@ -231,6 +231,7 @@ steer_agent_tick(struct steer_agent *a) OVS_REQUIRES(steer_mutex)
     a->n_ticks++;
     steer_warm_run();
     steer_moves_run();
+    steer_watch_run(time_usec());
     if (a->churn) {
         steer_agent_churn(a);
     }

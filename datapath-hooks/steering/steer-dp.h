@@ -228,6 +228,13 @@ struct steer_features {
 
 struct steer_transit;
 
+/* Whether a virtual queue is polled (steer-watch.c). */
+struct steer_watch {
+    uint32_t polls;             /* The queue's, at the last look... */
+    uint64_t thread_polls;      /* ...and of the thread that polled it. */
+    long long int usec;         /* Unpolled while threads ran, for so long. */
+};
+
 struct steer_rxq {
     struct netdev_rxq *rx;      /* dpif-netdev's handle. */
     struct steer_port *port;
@@ -263,6 +270,8 @@ struct steer_rxq {
     struct steer_dispatch *dispatch; /* If real on a handoff port. */
     uint32_t dequeued;          /* Packets taken from 'ring'; pmd. */
     steer_ctr32 released;       /* ...of which processed; pmd. */
+    steer_ctr32 polls;          /* If 'is_virtual': times polled; pmd. */
+    struct steer_watch watch;   /* If 'is_virtual'; agent. */
 
     struct netdev_rxq up;       /* If 'is_virtual': what 'rx' points to. */
 };
@@ -374,6 +383,7 @@ size_t steer_moves_start(const struct steer_request *, size_t n)
     OVS_REQUIRES(steer_mutex);
 bool steer_moves_run(void) OVS_REQUIRES(steer_mutex);
 bool steer_moves_are_read(void);
+uint64_t steer_rxq_polls(struct steer_rxq *, uint16_t *slot);
 bool steer_bucket_is_stuck(const struct steer_port *, uint32_t bucket)
     OVS_REQUIRES(steer_mutex);
 const struct steer_move_stats *steer_moves_stats(void);
@@ -466,6 +476,11 @@ bool steer_port_may_use(const struct steer_port *, uint32_t bucket,
 void steer_port_hand_off(struct steer_port *) OVS_REQUIRES(steer_mutex);
 bool steer_port_ready(struct steer_port *) OVS_REQUIRES(steer_mutex);
 void steer_port_configure(const char *name, odp_port_t, const char *value);
+
+/* Virtual queues that nobody polls, see steer-watch.c. */
+void steer_watch_run(long long int now) OVS_REQUIRES(steer_mutex);
+void steer_watch_schedule(const char *key, const char *value);
+bool steer_watch_gave_up(const char *name) OVS_REQUIRES(steer_mutex);
 
 /* Registry hooks, see ext-hooks.h. */
 int steer_rxq_open(struct netdev *, struct netdev_rxq **, int id);

@@ -16,7 +16,12 @@
  * one: it parks the bucket's packets until the old ring has been processed up
  * to the position it had when the move began, then sends the parked ones to
  * the new queue, ahead of later ones.  If the park fills up, the move is
- * called off by sending the parked packets down the old ring instead. */
+ * called off by sending the parked packets down the old ring instead.
+ *
+ * A virtual queue may lose its thread, when PMD threads are set aside for
+ * other queues: dpif-netdev then polls it no more.  The agent sees to that
+ * (steer-watch.c).  Until then, or without it, what does not fit into such a
+ * ring is processed where it was received, and moves do not wait for it. */
 
 #include <config.h>
 
@@ -33,9 +38,17 @@ COVERAGE_DEFINE(steer_handoff);
 COVERAGE_DEFINE(steer_handoff_drop);
 COVERAGE_DEFINE(steer_called_off);
 
+/* TSC cycles, about a second: a queue that is not polled for so long is not on
+ * its way to another thread, nor does its thread just not get to run. */
+#define STEER_UNPOLLED_CYCLES (UINT64_C(1) << 31)
+
 /* Where a real queue's packets go.  Private to the pmd of that queue. */
 struct steer_dispatch {
     uint16_t to[STEER_HANDOFF_BUCKETS]; /* Bucket -> queue id. */
+    struct {
+        uint32_t polls;                 /* Of a queue that was found full... */
+        uint64_t since;                 /* ...since when.  TSC. */
+    } seen[STEER_MAX_QUEUES];           /* By queue id. */
     struct {
         uint16_t n;
         struct dp_packet *packets[NETDEV_MAX_BURST];
@@ -84,6 +97,7 @@ steer_virtual_recv(struct steer_pmd *pmd, struct steer_rxq *q,
 {
     unsigned int n, left;
 
+    steer_ctr32_add(&q->polls, 1);
     atomic_store_explicit(&q->released, q->dequeued, memory_order_release);
     n = rte_ring_sc_dequeue_burst(q->ring, (void **) batch->packets,
                                   NETDEV_MAX_BURST, &left);
@@ -108,23 +122,58 @@ steer_virtual_recv(struct steer_pmd *pmd, struct steer_rxq *q,
     return 0;
 }
 
-/* Sends 'n' packets down 'q''s ring; what does not fit is dropped and counted,
- * as a device does whose descriptors are used up. */
+/* Drops 'n' packets, for which a ring has no room, and counts them. */
 static void
-steer_ring_send(struct steer_pmd *pmd, struct steer_rxq *q,
-                struct dp_packet **packets, unsigned int n)
+steer_ring_drop(struct steer_pmd *pmd, struct dp_packet **packets,
+                unsigned int n)
 {
-    unsigned int sent = rte_ring_mp_enqueue_burst(q->ring, (void **) packets,
+    COVERAGE_ADD(steer_handoff_drop, n);
+    steer_ctr64_add(&pmd->n.handoff_drops, n);
+    for (unsigned int i = 0; i < n; i++) {
+        dp_packet_delete(packets[i]);
+    }
+}
+
+/* Returns true if virtual queue 'to' has not been polled for long, as far as
+ * dispatcher 'q' has seen. */
+static bool
+steer_ring_is_unpolled(struct steer_rxq *q, const struct steer_rxq *to,
+                       uint64_t now)
+{
+    uint32_t polls = steer_ctr32_get(&to->polls);
+    uint64_t *since = &q->dispatch->seen[to->queue_id].since;
+
+    if (!*since || polls != q->dispatch->seen[to->queue_id].polls) {
+        q->dispatch->seen[to->queue_id].polls = polls;
+        *since = now;
+    }
+    return now - *since > STEER_UNPOLLED_CYCLES;
+}
+
+/* Sends what dispatcher 'q' has staged for 'to' down the ring of that.  What
+ * does not fit is dropped, as by a device whose descriptors are used up, or if
+ * nobody polls 'to' put into 'rest'.  Returns the number of those. */
+static unsigned int
+steer_ring_send(struct steer_pmd *pmd, struct steer_rxq *q,
+                struct steer_rxq *to, struct dp_packet **rest, uint64_t now)
+{
+    struct dp_packet **packets = q->dispatch->staged[to->queue_id].packets;
+    unsigned int n = q->dispatch->staged[to->queue_id].n;
+    unsigned int sent = rte_ring_mp_enqueue_burst(to->ring, (void **) packets,
                                                   n, NULL);
 
+    q->dispatch->staged[to->queue_id].n = 0;
     COVERAGE_ADD(steer_handoff, sent);
-    if (OVS_UNLIKELY(sent < n)) {
-        COVERAGE_ADD(steer_handoff_drop, n - sent);
-        steer_ctr64_add(&pmd->n.handoff_drops, n - sent);
-        for (; sent < n; sent++) {
-            dp_packet_delete(packets[sent]);
-        }
+    if (OVS_LIKELY(sent == n)) {
+        return 0;
     }
+    n -= sent;
+    if (steer_ring_is_unpolled(q, to, now)) {
+        memcpy(rest, &packets[sent], n * sizeof *rest);
+        return n;
+    }
+    steer_ring_drop(pmd, &packets[sent], n);
+    return 0;
 }
 
 /* Moves as many parked packets of 'move' as fit into the ring of 'to'.
@@ -151,6 +200,16 @@ steer_park_to_ring(struct steer_transit *move, struct steer_rxq *to)
         COVERAGE_ADD(steer_handoff, n);
     }
     return true;
+}
+
+/* Returns true if 'move', whose park is full, waits for queue 'to', which
+ * nobody polls. */
+static bool
+steer_dispatch_is_stuck(struct steer_rxq *q, struct steer_transit *move,
+                        const struct steer_rxq *to, uint64_t now)
+{
+    return (steer_park_full(move) && to->is_virtual
+            && steer_ring_is_unpolled(q, to, now));
 }
 
 /* Ends park 'i' of dispatcher 'q': the bucket goes to queue 'to' from now. */
@@ -208,15 +267,29 @@ steer_dispatch_drained(struct steer_transit *move, uint64_t now)
 /* Advances the moves of dispatcher 'q'.  Returns packets for 'q' itself, which
  * must be processed before any more are received, in 'batch'. */
 static unsigned int
-steer_dispatch_moves(struct steer_rxq *q, struct dp_packet_batch *batch,
-                     uint64_t now)
+steer_dispatch_moves(struct steer_pmd *pmd, struct steer_rxq *q,
+                     struct dp_packet_batch *batch, uint64_t now)
 {
     for (uint32_t i = 0; i < q->n_parks; ) {
         struct steer_transit *move = q->parks[i];
 
-        if (steer_dispatch_drained(move, now)) {
+        if (steer_dispatch_drained(move, now)
+            || steer_dispatch_is_stuck(q, move, move->old_q, now)) {
             if (move->new_q != q) {
-                if (steer_park_to_ring(move, move->new_q)) {
+                bool sent = steer_park_to_ring(move, move->new_q);
+
+                if (!sent && steer_dispatch_is_stuck(q, move, move->new_q,
+                                                     now)) {
+                    struct dp_packet *packets[NETDEV_MAX_BURST];
+                    unsigned int n;
+
+                    while ((n = steer_park_pop(move, packets,
+                                               NETDEV_MAX_BURST))) {
+                        steer_ring_drop(pmd, packets, n);
+                    }
+                    sent = true;
+                }
+                if (sent) {
                     steer_dispatch_done(q, i, move->new_q->queue_id, now);
                     continue;
                 }
@@ -257,7 +330,7 @@ steer_dispatch_recv(struct steer_pmd *pmd, struct steer_rxq *q,
 
     if (OVS_UNLIKELY(q->n_parks)) {
         pmd->awake = true;
-        if (steer_dispatch_moves(q, batch, now)) {
+        if (steer_dispatch_moves(pmd, q, batch, now)) {
             return 0;
         }
         for (uint32_t i = 0; i < q->n_parks; i++) {
@@ -295,11 +368,8 @@ steer_dispatch_recv(struct steer_pmd *pmd, struct steer_rxq *q,
         }
     }
     for (unsigned int i = 0; i < n_used; i++) {
-        uint16_t to = used[i];
-
-        steer_ring_send(pmd, q->port->rxqs[to], d->staged[to].packets,
-                        d->staged[to].n);
-        d->staged[to].n = 0;
+        kept += steer_ring_send(pmd, q, q->port->rxqs[used[i]],
+                                &batch->packets[kept], now);
     }
     pmd->n_taken += batch->count - kept;
     batch->count = kept;

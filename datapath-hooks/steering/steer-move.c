@@ -75,7 +75,7 @@ steer_move_set_phase(struct steer_transit *move, enum steer_phase phase)
 
 /* Stores who polls 'q' in '*slot' and returns how often that thread has polled
  * any queue, or UINT64_MAX if there is no such thread. */
-static uint64_t
+uint64_t
 steer_rxq_polls(struct steer_rxq *q, uint16_t *slot)
 {
     uint64_t polls = UINT64_MAX;

@@ -239,7 +239,8 @@ steer_netdev_hands_off(const struct netdev *netdev)
     }
     ovs_mutex_lock(&steer_mutex);
     out = (sset_contains(&opted_out, netdev_get_name(netdev))
-           || !sset_contains(&handed_off, netdev_get_name(netdev)));
+           || !sset_contains(&handed_off, netdev_get_name(netdev))
+           || steer_watch_gave_up(netdev_get_name(netdev)));
     ovs_mutex_unlock(&steer_mutex);
     return !out;
 }

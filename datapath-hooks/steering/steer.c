@@ -56,6 +56,7 @@ steer_hooks_set(bool on)
     } else {
         hooks_going = hooks_on;
     }
+    steer_watch_schedule(":steering", on ? "on" : "off");
     steer_ports_set_virtual(on ? settings.n_pmds : 0);
 }
 
@@ -63,6 +64,10 @@ void
 steer_dpif_config(struct dpif *dpif, const struct smap *cfg)
 {
     steer_warm_set_dpif(dpif);
+    steer_watch_schedule(":pmd-cpu-mask",
+                         smap_get_def(cfg, "pmd-cpu-mask", ""));
+    steer_watch_schedule(":pmd-rxq-isolate",
+                         smap_get_def(cfg, "pmd-rxq-isolate", ""));
     if (steer_settings_parse(&settings, &seen, cfg) || settings_changed) {
         settings_changed = false;
         steer_agent_configure(&settings);
@@ -73,8 +78,13 @@ void
 steer_port_config(const char *name, odp_port_t port_no,
                   const struct smap *cfg)
 {
-    steer_port_configure(name, port_no,
-                         smap_get_def(cfg, "ext-steering", "on"));
+    const char *value = smap_get_def(cfg, "ext-steering", "on");
+    char *placed = xasprintf("%s %s", value,
+                             smap_get_def(cfg, "pmd-rxq-affinity", ""));
+
+    steer_watch_schedule(name, placed);
+    free(placed);
+    steer_port_configure(name, port_no, value);
 }
 
 void
