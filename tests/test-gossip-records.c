@@ -415,6 +415,130 @@ test_bounds(void)
     net_destroy(net);
 }
 
+/* Has host 'i' say of 'n' sessions that it has them, one after the other. */
+static void
+own_sessions(struct net *net, int i, int first, int n)
+{
+    char key[24];
+
+    for (int j = first; j < first + n; j++) {
+        snprintf(key, sizeof key, "a session %08d", j);
+        net_own(net, i, key, 0);
+        net_run(net, 5);
+    }
+}
+
+/* Sessions, however many, push out nothing else, and if there is nothing but
+ * that they are refused.  What goes is said to be gone, unless it is of a
+ * session. */
+static void
+test_eviction(void)
+{
+    struct net *net = net_create(2);
+    struct gossip_stats stats;
+    char key[16];
+
+    net->cfg.max_records = 100;
+    net_start_all(net);
+    CHECK(net_run_until(net, net_all_alive, 20000));
+    net_own(net, 0, "B1", 0);
+    own_sessions(net, 0, 0, 200);
+    net_run(net, 2000);
+    for (int i = 0; i < 2; i++) {
+        CHECK(net_have(net, i, "B1"));
+        CHECK(net_have(net, i, "a session 00000199"));
+        CHECK(!net_have(net, i, "a session 00000000"));
+        CHECK_EQ(gossip_n_records(net->nodes[i].g), 100);
+        CHECK_EQ(net->nodes[i].expired, 0);
+    }
+
+    net->drops = drop_all;
+    for (int i = 2; i <= 100; i++) {
+        snprintf(key, sizeof key, "B%d", i);
+        net_own(net, 0, key, 0);
+    }
+    CHECK_EQ(net->nodes[0].expired, 0);
+    CHECK(net_have(net, 0, "B1") && net_have(net, 0, "B100"));
+    gossip_get_stats(net->nodes[0].g, &stats);
+    CHECK_EQ(stats.records_refused, 0);
+    own_sessions(net, 0, 200, 1);
+    gossip_get_stats(net->nodes[0].g, &stats);
+    CHECK_EQ(stats.records_refused, 1);
+    CHECK(!net_have(net, 0, "a session 00000200"));
+    net_own(net, 0, "B101", 0);
+    CHECK(!net_have(net, 0, "B1") && net_have(net, 0, "B101"));
+    CHECK_EQ(net->nodes[0].expired, 1);
+    net_destroy(net);
+}
+
+static bool
+refresh(struct net *net, int i, const char *key, uint32_t ttl)
+{
+    return gossip_refresh_session(net->nodes[i].g, key, strlen(key), ttl);
+}
+
+/* Who says so, as host 'at' has heard. */
+static uint64_t
+said_by(const struct net *net, int at, const char *key)
+{
+    const struct gossip_record *r
+        = gossip_lookup(net->nodes[at].g, GOSSIP_SESSION, key, strlen(key));
+
+    return r ? r->origin : 0;
+}
+
+/* The word of a host counts for as long as the host says, which it may do
+ * again and again; nobody does for a dead one. */
+static void
+test_refresh(void)
+{
+    struct net *net = net_met(4);
+
+    net_own(net, 0, "B1", 10000);
+    net_own(net, 3, "B2", 10000);
+    net_run(net, 300);
+    CHECK(!refresh(net, 1, "B1", 10000) && !refresh(net, 1, "B9", 10000));
+    net_stop(net, 3);
+    for (int i = 0; i < 30; i++) {
+        CHECK_EQ(net_n_having(net, "B1"), 3);
+        CHECK(refresh(net, 0, "B1", 10000));
+        net_run(net, 3000);
+    }
+    CHECK_EQ(net_n_having(net, "B1"), 3);
+    CHECK_EQ(net_n_having(net, "B2"), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(net->nodes[i].expired, 1);
+    }
+
+    /* It is no news: whoever says something else before hearing of it is
+     * right. */
+    net->drops = drop_all;
+    net_own(net, 1, "B1", 10000);
+    net_run(net, 50);
+    CHECK(refresh(net, 0, "B1", 10000));
+    net->drops = NULL;
+    net_run(net, 7000);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(said_by(net, i, "B1"), gossip_self(net->nodes[1].g));
+    }
+    CHECK(!refresh(net, 0, "B1", 10000));
+
+    /* Cut off for longer than it counts for others. */
+    net->drops = drop_all;
+    for (int i = 0; i < 10; i++) {
+        CHECK(refresh(net, 1, "B1", 10000));
+        net_run(net, 3000);
+    }
+    CHECK(!said_by(net, 0, "B1") && !said_by(net, 2, "B1"));
+    net->drops = NULL;
+    for (int i = 0; i < 15; i++) {
+        CHECK(refresh(net, 1, "B1", 10000));
+        net_run(net, 1000);
+    }
+    CHECK_EQ(net_n_having(net, "B1"), 3);
+    net_destroy(net);
+}
+
 /* Improbable hints stay home, and of too many the improbable ones. */
 static void
 test_hints(void)
@@ -507,6 +631,8 @@ static const struct test tests[] = {
     { "path", test_path },
     { "older", test_older },
     { "bounds", test_bounds },
+    { "eviction", test_eviction },
+    { "refresh", test_refresh },
     { "hints", test_hints },
     { "rotation", test_rotation },
     { NULL, NULL },

@@ -72,7 +72,8 @@ struct session_place {
     bool by_hand;               /* ext/session-debug says so. */
     long long int absent_since; /* ms: the port went, and nobody else has
                                  * claimed it yet; or 0. */
-    long long int claimed_at;   /* ms: we last said that it is here. */
+    long long int claimed_at;   /* ms: we last said that it is here, anew. */
+    long long int refresh_at;   /* ms: not to be said again before. */
     bool said_elsewhere;        /* In the log: it is here and elsewhere. */
 };
 

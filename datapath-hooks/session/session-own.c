@@ -110,8 +110,8 @@ is_closed_elsewhere(const struct sess_key *session)
 }
 
 /* How many sessions this host may tell of: the hosts together no more than
- * half of the records that there is room for, so that none push out what says
- * where backends are. */
+ * half of the records that there is room for, so that none push out each
+ * other's.  What says where backends are they cannot push out. */
 static size_t
 max_told(void)
 {

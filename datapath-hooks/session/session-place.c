@@ -8,7 +8,15 @@
  * Each host tells of its own backends.  What was said last counts, and a port
  * that is plugged in is news; so a backend that moves is where it came to
  * last, even while it is still plugged in where it was.  The word of a host
- * that has died is taken over by a host that has the port. */
+ * that has died is taken over by a host that has the port.
+ *
+ * A host's word lasts a day, and is given again while the host lives, so that
+ * of a host that is gone for good is forgotten.  A day, because that is how
+ * long gossip knows who is dead.  To keep the word of a dead host does no harm:
+ * new sessions do not go there.  To forget that of a host which is only cut off
+ * would: its backends would be nowhere, and their sessions here with them.  One
+ * that is cut off for longer still has its own word, and gives it to others
+ * with the first comparison. */
 
 #include <config.h>
 
@@ -26,7 +34,9 @@ VLOG_DEFINE_THIS_MODULE(session_place);
 
 enum {
     ABSENT_MS = 10000,          /* A port is plugged out and not yet in. */
-    CLAIM_MS = 1000             /* Between two words about a backend. */
+    CLAIM_MS = 1000,            /* Between two words about a backend. */
+    CLAIM_TTL_MS = 24 * 3600 * 1000,
+    REFRESH_MS = 3600 * 1000
 };
 
 struct session_place *
@@ -90,12 +100,29 @@ claim(struct session_place *p, bool here, long long int now)
     }
     session_group_key(p->id, key);
     if (here) {
-        gossip_own_session(g, key, sizeof key, session_ag.self, 0);
+        gossip_own_session(g, key, sizeof key, session_ag.self,
+                           CLAIM_TTL_MS);
     } else {
         gossip_close_session(g, key, sizeof key);
     }
     p->claimed_at = now;
+    p->refresh_at = now + REFRESH_MS;
     note(p, here);
+}
+
+/* Says again that 'p' is here: at first of what an earlier run of this host
+ * said, which nobody knows the age of. */
+static void
+refresh(struct session_place *p, long long int now)
+{
+    uint8_t key[SESSION_GROUP_KEY];
+
+    if (now >= p->refresh_at) {
+        p->refresh_at = now + REFRESH_MS;
+        session_group_key(p->id, key);
+        gossip_refresh_session(session_gossip(), key, sizeof key,
+                               CLAIM_TTL_MS);
+    }
 }
 
 static void
@@ -229,6 +256,8 @@ place_run(struct session_place *p, bool present, long long int now)
         } else if (should_give_up(p, by, now)) {
             claim(p, false, now);
             by = 0;
+        } else if (p->present && by == session_ag.self) {
+            refresh(p, now);
         }
         p->host = by;
         p->alive = by && session_gossip_is_alive(by);

@@ -50,7 +50,7 @@ struct item {
     struct gossip_record r;
     struct heap_node expiry_node;       /* In 'expiry' unless 'expires' is */
     long long expires;                  /* NEVER. */
-    struct ovs_list lru_node;           /* In 'lru', but members. */
+    struct ovs_list lru_node;           /* In one of 'lru', but members. */
     struct member *member;              /* Of class GOSSIP_MEMBER. */
 
     bool queued;
@@ -89,8 +89,9 @@ struct gossip {
     /* Records (gossip-store.c). */
     struct hmap items;
     struct heap expiry;
-    struct ovs_list lru;                /* Least recently changed first. */
-    size_t n_records;                   /* Length of 'lru'. */
+    struct ovs_list lru[2];             /* Least recently changed first: of
+                                         * sessions [true], of all else. */
+    size_t n_records;                   /* Length of both. */
     size_t n_members;
     struct ovs_list gone;               /* Members, longest so first. */
     uint64_t buckets[GOSSIP_BUCKETS];   /* XOR of hashes of records. */

@@ -16,7 +16,8 @@ gossip_store_init__(struct gossip *g)
 {
     hmap_init(&g->items);
     heap_init(&g->expiry);
-    ovs_list_init(&g->lru);
+    ovs_list_init(&g->lru[false]);
+    ovs_list_init(&g->lru[true]);
     ovs_list_init(&g->gone);
 }
 
@@ -123,6 +124,20 @@ item_destroy(struct gossip *g, struct item *item)
     free(item);
 }
 
+/* Whether 'r' is about a session.  Clients choose those keys, and how many
+ * there are. */
+static bool
+is_of_session(const struct gossip_record *r)
+{
+    return r->key_len >= GOSSIP_KEY_SESSION;
+}
+
+static struct ovs_list *
+lru_of(struct gossip *g, const struct gossip_record *r)
+{
+    return &g->lru[is_of_session(r)];
+}
+
 static struct item *
 item_create(struct gossip *g, uint64_t hash, const struct gossip_record *r)
 {
@@ -140,12 +155,7 @@ item_create(struct gossip *g, uint64_t hash, const struct gossip_record *r)
         ovs_list_init(&item->member->gone_node);
         g->n_members++;
     } else {
-        if (g->n_records >= g->cfg.max_records) {
-            g->stats.records_evicted++;
-            item_destroy(g, CONTAINER_OF(ovs_list_front(&g->lru),
-                                         struct item, lru_node));
-        }
-        ovs_list_push_back(&g->lru, &item->lru_node);
+        ovs_list_push_back(lru_of(g, r), &item->lru_node);
         g->n_records++;
     }
     return item;
@@ -154,7 +164,7 @@ item_create(struct gossip *g, uint64_t hash, const struct gossip_record *r)
 /* Whether there is room for another member, whose record is 'r'.  One that is
  * alive takes the place of who is gone for the longest time. */
 static bool
-make_room(struct gossip *g, const struct gossip_record *r)
+make_room_for_member(struct gossip *g, const struct gossip_record *r)
 {
     if (g->n_members >= g->cfg.max_members) {
         if (gossip_state_is_gone__(r->version & 3)
@@ -166,6 +176,41 @@ make_room(struct gossip *g, const struct gossip_record *r)
                                      gone_node)->item);
     }
     return true;
+}
+
+/* Whether there is room for another record, 'r'.  Those of sessions go first,
+ * however new: each is of one session, which takes a second hop then, while
+ * without the word of where a backend is all of its sessions are lost.  That
+ * they go is not said to 'changed', for they are not over. */
+static bool
+make_room_for_record(struct gossip *g, const struct gossip_record *r)
+{
+    struct ovs_list *lru = &g->lru[true];
+    struct item *item;
+
+    if (g->n_records < g->cfg.max_records) {
+        return true;
+    }
+    if (ovs_list_is_empty(lru)) {
+        if (is_of_session(r)) {
+            return false;
+        }
+        lru = &g->lru[false];
+    }
+    item = CONTAINER_OF(ovs_list_front(lru), struct item, lru_node);
+    if (!is_of_session(&item->r) && g->cfg.changed) {
+        g->cfg.changed(g->cfg.aux, &item->r, true);
+    }
+    g->stats.records_evicted++;
+    item_destroy(g, item);
+    return true;
+}
+
+static bool
+make_room(struct gossip *g, const struct gossip_record *r)
+{
+    return (r->class == GOSSIP_MEMBER ? make_room_for_member(g, r)
+            : make_room_for_record(g, r));
 }
 
 /* Has 'item', which is about something else than 'r' and has its hash, make
@@ -189,8 +234,8 @@ gossip_item_yields__(struct gossip *g, struct item *item,
 }
 
 /* Stores 'r', which is known to be newer than what is there.  Returns its
- * item, or null if it is of a member for which there is no room, or if another
- * record has its place. */
+ * item, or null if there is no room for it, or if another record has its
+ * place. */
 struct item *
 gossip_store_put__(struct gossip *g, const struct gossip_record *r)
 {
@@ -208,9 +253,9 @@ gossip_store_put__(struct gossip *g, const struct gossip_record *r)
         account(g, item);
         if (!item->member) {
             ovs_list_remove(&item->lru_node);
-            ovs_list_push_back(&g->lru, &item->lru_node);
+            ovs_list_push_back(lru_of(g, r), &item->lru_node);
         }
-    } else if (r->class == GOSSIP_MEMBER && !make_room(g, r)) {
+    } else if (!make_room(g, r)) {
         g->stats.records_refused++;
         return NULL;
     } else {

@@ -77,6 +77,8 @@ enum {
     GOSSIP_PAYLOAD_MAX = GOSSIP_MTU - GOSSIP_SEAL_OVERHEAD,
     GOSSIP_RX_PAYLOAD_MAX = GOSSIP_RX_MTU - GOSSIP_SEAL_OVERHEAD,
     GOSSIP_KEY_MAX = 40,
+    GOSSIP_KEY_SESSION = 15,        /* Of a session, at least: of anything
+                                     * else the key is shorter. */
     GOSSIP_NAME_MAX = 63,
     GOSSIP_VALUE_MAX = 26 + GOSSIP_NAME_MAX,
     GOSSIP_RECORD_HEADER = 22,

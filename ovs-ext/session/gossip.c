@@ -229,6 +229,27 @@ gossip_own_session(struct gossip *g, const void *key, size_t len,
     gossip_publish__(g, &r);
 }
 
+/* Has what this host said last of session or group 'key' count for 'ttl' ms
+ * from now on.  That is no news: its version is the least that is higher, so
+ * that what another host says meanwhile counts, whichever is heard first.
+ * Returns false if what counts is not of this host. */
+bool
+gossip_refresh_session(struct gossip *g, const void *key, size_t len,
+                       uint32_t ttl)
+{
+    const struct gossip_record *last = gossip_lookup(g, GOSSIP_SESSION, key,
+                                                     len);
+
+    if (!last || last->origin != g->self) {
+        return false;
+    }
+    struct gossip_record r = *last;
+    r.version = ((r.version >> 16) + 1) << 16 | (g->self & 0xffff);
+    r.ttl = ttl;
+    accept_record(g, &r, 0);
+    return true;
+}
+
 /* Session 'key' is closed.  Remembered for a minute, so that nothing older
  * brings it back. */
 void

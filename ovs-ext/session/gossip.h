@@ -31,7 +31,9 @@
  * told, at most 'hint_rate' a second, the likeliest first; others stay home.
  *
  * Bounded: records, queue, waiting hints, relays, members, bytes a second.
- * Nothing is larger than GOSSIP_PAYLOAD_MAX.  What is dropped is counted.
+ * Nothing is larger than GOSSIP_PAYLOAD_MAX.  What is dropped is counted.  Of
+ * records, those of sessions have to go first: they never take the place of
+ * others, such as those that say where backends are.
  *
  * Use.  Create it, give it seeds, call gossip_run() whenever gossip_next() is
  * reached and gossip_receive() with each datagram that gossip-seal opened.  It
@@ -104,7 +106,8 @@ struct gossip_config {
     void (*tx)(void *tx_aux, const struct gossip_to *, const void *payload,
                size_t);
     void *tx_aux;
-    /* A record is new or has changed ('expired' false), or its time is over.
+    /* A record is new or has changed ('expired' false), or its time is over,
+     * or it had to go, unless it is of a session: what it said is still so.
      * Called for our own, too. */
     void (*changed)(void *aux, const struct gossip_record *, bool expired);
     void *aux;
@@ -119,8 +122,8 @@ struct gossip_stats {
     uint64_t rx_bad_records;
     uint64_t rx_unbound;        /* Sealed with JOIN, but not HELLO. */
     uint64_t records_new, records_known, records_old;
-    uint64_t records_refused;   /* No room for another member, or the hash is
-                                 * that of another record. */
+    uint64_t records_refused;   /* No room for another member or session, or
+                                 * the hash is that of another record. */
     uint64_t records_evicted;
     uint64_t queue_dropped;     /* Left to the comparisons. */
     uint64_t throttled;         /* Ticks cut short by 'max_rate'. */
@@ -158,6 +161,8 @@ void gossip_receive(struct gossip *, long long now, const struct gossip_from *,
 /* What this host has to say.  'key' is opaque, see gossip_key_encode(). */
 void gossip_own_session(struct gossip *, const void *key, size_t,
                         uint64_t host, uint32_t ttl);
+bool gossip_refresh_session(struct gossip *, const void *key, size_t,
+                            uint32_t ttl);
 void gossip_close_session(struct gossip *, const void *key, size_t);
 bool gossip_hint(struct gossip *, const void *key, size_t,
                  const struct gossip_hint_value *, uint32_t ttl);
