@@ -306,7 +306,9 @@ PHC_STORE_SOURCES = \
 	datapath-hooks/session/phc-l2.c \
 	datapath-hooks/session/phc-l2.h \
 	datapath-hooks/session/phc-store.c \
-	datapath-hooks/session/phc-store.h
+	datapath-hooks/session/phc-store.h \
+	datapath-hooks/session/phc-store-file.c \
+	datapath-hooks/session/phc-store-impl.h
 check_PROGRAMS += \
 	tests/fuzz-phc \
 	tests/test-phc \
@@ -322,7 +324,9 @@ tests_fuzz_phc_SOURCES = \
 tests_fuzz_phc_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_phc_store_SOURCES = \
 	$(PHC_STORE_SOURCES) \
+	tests/test-phc-l2.c \
 	tests/test-phc-store.c \
+	tests/test-phc-store.h \
 	tests/test-steering-util.h
 tests_test_phc_store_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_phc_SOURCES = \

@@ -16,19 +16,15 @@
 #include <unistd.h>
 
 #include "datapath-hooks/session/phc-check.h"
-#include "datapath-hooks/session/phc-l2.h"
 #include "openvswitch/vlog.h"
 #include "ovs-ext/core/ext-rng.h"
-#include "tests/test-steering-util.h"
+#include "tests/test-phc-store.h"
 
-#define PATH "phc.mdb"
-#define KEY_PATH "phc.key"
-
-static const struct phc_store_config config = {
+const struct phc_store_config config = {
     .path = PATH, .key_path = KEY_PATH, .max_bytes = 64 << 20,
 };
 
-static void
+void
 clean(void)
 {
     unlink(PATH);
@@ -37,7 +33,7 @@ clean(void)
     unlink(KEY_PATH);
 }
 
-static struct phc_store *
+struct phc_store *
 must_open(void)
 {
     struct phc_store *s;
@@ -49,7 +45,7 @@ must_open(void)
     return s;
 }
 
-static void
+void
 make_session(struct phc_record *r, uint64_t i)
 {
     uint64_t x = i;
@@ -65,7 +61,7 @@ make_session(struct phc_record *r, uint64_t i)
                       htons(443), IPPROTO_TCP, i);
 }
 
-static void
+void
 make_template(struct phc_record *r, uint32_t owner)
 {
     struct phc_tunnel t = { .encap = PHC_GENEVE, .ttl = 64, .vni = owner,
@@ -524,94 +520,6 @@ test_full(void)
     clean();
 }
 
-/* The thread. */
-
-static size_t
-drain(struct phc_l2 *l2, size_t want)
-{
-    static struct phc_record records[256];
-    size_t n = 0;
-
-    while (n < want) {
-        n += phc_l2_answers(l2, records, ARRAY_SIZE(records));
-    }
-    return n;
-}
-
-static void
-test_thread(void)
-{
-    struct phc_l2_counts counts;
-    struct phc_record r;
-    struct phc_l2 *l2;
-    size_t n = 0;
-
-    clean();
-    l2 = phc_l2_start(&config);
-    make_template(&r, 1);
-    CHECK(phc_l2_put(l2, &r));
-    for (uint64_t i = 0; i < 40000; i++) {
-        make_session(&r, i);
-        r.expires = UINT64_C(1) << 50;
-        while (!phc_l2_put(l2, &r)) {
-            n++;
-        }
-    }
-    CHECK(phc_l2_ask(l2, &r.key));
-    CHECK_EQ(drain(l2, 1), 1);
-    phc_l2_get_counts(l2, &counts);
-    CHECK_EQ(counts.refused, n);
-    CHECK_EQ(counts.store.n, 40001);
-    CHECK(counts.loaded && !counts.failed && !counts.lost);
-    /* What a filter matches goes, what comes after it stays. */
-    struct phc_filter filter;
-    memset(&filter, 0, sizeof filter);
-    filter.have_owner = true;
-    filter.owner = r.owner;
-    size_t same = 0;
-    for (uint64_t i = 0; i < 40000; i++) {
-        make_session(&r, i);
-        same += r.owner == filter.owner;
-    }
-    CHECK(phc_l2_flush(l2, &filter));
-    r.expires = UINT64_C(1) << 50;
-    CHECK(phc_l2_put(l2, &r));
-    CHECK(phc_l2_ask(l2, &r.key));
-    CHECK_EQ(drain(l2, 1), 1);
-    phc_l2_get_counts(l2, &counts);
-    CHECK_EQ(counts.store.n, 40001 - same + 1);
-    CHECK(!counts.failed);
-    for (uint64_t i = 0; i < 40000; i++) {
-        make_session(&r, i);
-        r.expires = UINT64_C(1) << 50;
-        while (r.owner == filter.owner && !phc_l2_put(l2, &r)) {
-            continue;
-        }
-    }
-    CHECK(phc_l2_delete(l2, &r));
-    phc_l2_stop(l2);
-
-    /* More than the queue holds comes back. */
-    l2 = phc_l2_start(&config);
-    CHECK_EQ(drain(l2, 40000), 40000);
-    phc_l2_stop(l2);
-    /* Nobody takes answers: stops all the same. */
-    l2 = phc_l2_start(&config);
-    phc_l2_stop(l2);
-
-    /* No such directory: says so, refuses nothing until the queue is full. */
-    struct phc_store_config bad = config;
-    bad.path = "no/such/phc.mdb";
-    l2 = phc_l2_start(&bad);
-    do {
-        phc_l2_get_counts(l2, &counts);
-    } while (!counts.failed);
-    CHECK(strstr(counts.error, "no/such"));
-    CHECK(phc_l2_put(l2, &r));
-    phc_l2_stop(l2);
-    clean();
-}
-
 int
 main(int argc, char *argv[])
 {
@@ -623,6 +531,7 @@ main(int argc, char *argv[])
         { "damage", test_damage },
         { "full", test_full },
         { "thread", test_thread },
+        { "broken", test_broken },
         { NULL, NULL },
     };
 

@@ -9,6 +9,8 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/session/phc-l2.h \
 	datapath-hooks/session/phc-store.c \
 	datapath-hooks/session/phc-store.h \
+	datapath-hooks/session/phc-store-file.c \
+	datapath-hooks/session/phc-store-impl.h \
 	datapath-hooks/session/session-admit.c \
 	datapath-hooks/session/session-agent.c \
 	datapath-hooks/session/session-agent.h \

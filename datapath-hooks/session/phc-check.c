@@ -70,6 +70,7 @@ struct check {
     uint64_t n_pages;
     unsigned long *seen;
     const char *why;
+    int error;                  /* Of the last read, or 0. */
     uint64_t entries;
     bool is_free_list;
 };
@@ -84,8 +85,8 @@ bad(struct check *c, const char *why)
 static bool
 read_page(struct check *c, uint64_t number, uint8_t *buf)
 {
-    return (!c->read(c->aux, buf, PAGE, number * PAGE)
-            || bad(c, "a page cannot be read"));
+    c->error = c->read(c->aux, buf, PAGE, number * PAGE);
+    return !c->error || bad(c, "a page cannot be read");
 }
 
 /* Notes that pages 'number'... belong to somebody. */
@@ -355,7 +356,7 @@ check_all(struct check *c)
 }
 
 /* Returns 0 if the file of 'file_size' bytes, read with 'read', is sound, else
- * EINVAL and in '*why' what is wrong. */
+ * EINVAL, or the error of 'read', and in '*why' what is wrong. */
 int
 phc_check(phc_check_read_func *read_cb, void *aux, size_t file_size,
           const char **why)
@@ -366,7 +367,7 @@ phc_check(phc_check_read_func *read_cb, void *aux, size_t file_size,
     bool ok = check_all(&c);
 
     *why = c.why;
-    return ok ? 0 : EINVAL;
+    return ok ? 0 : c.error ? c.error : EINVAL;
 }
 
 static int
@@ -374,7 +375,7 @@ read_fd(void *fd, void *buf, size_t size, size_t offset)
 {
     ssize_t n = pread(*(int *) fd, buf, size, offset);
 
-    return n < 0 ? errno : (size_t) n < size ? EIO : 0;
+    return n < 0 ? errno : (size_t) n < size ? EINVAL : 0;
 }
 
 int

@@ -14,12 +14,14 @@
  * and the list of free pages likewise.  Contents are not its business; they
  * have MACs.
  *
- * Reads with pread(), so that a file that is cut short is an error and no
- * signal.  150 MB take about 0.1 s from the page cache. */
+ * phc_check_fd() reads with pread(), so that a file that is cut short is an
+ * error and no signal: EINVAL, like all that is not sound.  What cannot be read
+ * is not known to be unsound: another positive errno.  150 MB take about 0.1 s from the page cache. */
 
 #include <stddef.h>
 
-/* Reads 'size' bytes at 'offset' to 'buf', returns 0 or a positive errno. */
+/* Reads 'size' bytes at 'offset' to 'buf', returns 0 or a positive errno,
+ * EINVAL if they are not there. */
 typedef int phc_check_read_func(void *aux, void *buf, size_t size,
                                 size_t offset);
 

@@ -55,9 +55,11 @@ struct phc_l2 {
 
     /* The thread's own. */
     struct phc_store *store;
+    struct phc_store_counts before; /* Of stores that were closed. */
     struct item *batch;         /* [PHC_L2_BATCH] */
     struct phc_change *changes; /* [PHC_L2_BATCH] */
     bool is_loaded, has_said;
+    bool was_broken;            /* And nothing was written since. */
     bool is_full;               /* The last write said ENOSPC. */
     long long int retry_at;
     long long int purged_at;    /* What has expired was dropped last. */
@@ -93,7 +95,29 @@ queue_pop(struct queue *q, struct item *items, size_t max)
     return n;
 }
 
-/* Notes how the last thing tried went; says so when that changes. */
+/* Brings the counters of the store up to date. */
+static void
+update_counts(struct phc_l2 *l2)
+    OVS_REQUIRES(l2->mutex)
+{
+    struct phc_store_counts *c = &l2->counts.store;
+    const struct phc_store_counts *before = &l2->before;
+
+    if (l2->store) {
+        phc_store_get_counts(l2->store, c);
+        c->puts += before->puts;
+        c->deletes += before->deletes;
+        c->gets += before->gets;
+        c->hits += before->hits;
+        c->tampered += before->tampered;
+        c->malformed += before->malformed;
+        c->errors += before->errors;
+        c->replaced += before->replaced;
+    }
+}
+
+/* Notes how the last thing tried went; says so when that changes.  That a store
+ * which was broken can be opened does not mean that it works. */
 static void
 note(struct phc_l2 *l2, const char *error)
 {
@@ -104,7 +128,7 @@ note(struct phc_l2 *l2, const char *error)
             VLOG_ERR("%s: %s: sessions are kept in memory only", l2->path,
                      error);
         }
-    } else if (l2->has_said) {
+    } else if (l2->has_said && !l2->was_broken) {
         l2->has_said = false;
         VLOG_INFO("%s: in use again", l2->path);
     }
@@ -112,9 +136,7 @@ note(struct phc_l2 *l2, const char *error)
     l2->counts.failed = error != NULL;
     ovs_strlcpy(l2->counts.error, error ? error : "",
                 sizeof l2->counts.error);
-    if (l2->store) {
-        phc_store_get_counts(l2->store, &l2->counts.store);
-    }
+    update_counts(l2);
     ovs_mutex_unlock(&l2->mutex);
 }
 
@@ -156,6 +178,23 @@ open_store(struct phc_l2 *l2)
     free(error);
 }
 
+/* Closes the store if it is broken. */
+static void
+close_broken(struct phc_l2 *l2)
+{
+    const char *why = phc_store_broken(l2->store);
+
+    if (why) {
+        l2->was_broken = true;
+        note(l2, why);
+        ovs_mutex_lock(&l2->mutex);
+        l2->before = l2->counts.store;
+        ovs_mutex_unlock(&l2->mutex);
+        phc_store_close(l2->store);
+        l2->store = NULL;
+    }
+}
+
 /* When to look for what has expired: sooner if there is need of room. */
 static long long int
 purge_at(const struct phc_l2 *l2)
@@ -171,7 +210,7 @@ purge(struct phc_l2 *l2)
         phc_store_purge(l2->store, time_wall_msec());
         l2->purged_at = time_msec();
         ovs_mutex_lock(&l2->mutex);
-        phc_store_get_counts(l2->store, &l2->counts.store);
+        update_counts(l2);
         ovs_mutex_unlock(&l2->mutex);
     }
 }
@@ -188,6 +227,7 @@ write_changes(struct phc_l2 *l2, size_t n)
     error = is_pause ? EAGAIN : phc_store_write(l2->store, l2->changes, n);
     if (!is_pause) {
         l2->is_full = error == ENOSPC;
+        l2->was_broken &= error != 0;
     }
     if (error) {
         /* What is deleted need not be lost, and makes room. */
@@ -290,8 +330,9 @@ phc_l2_main(void *l2_)
                 n = queue_pop(&l2->todo, l2->batch, PHC_L2_BATCH);
                 ovs_mutex_unlock(&l2->mutex);
                 run_batch(l2, n);
-            } while (n);
+            } while (n && !phc_store_broken(l2->store));
             purge(l2);
+            close_broken(l2);
         }
         if (is_last) {
             break;

@@ -17,9 +17,10 @@
  * At the start all that the file holds comes as answers, templates first.
  *
  * A store that fails (disk full, file damaged, no key) is said once in the
- * log, counted, and tried again every PHC_L2_RETRY_MS; level 1 goes on.  What
- * is to be deleted is, also while the file is full, and what has expired goes
- * once a minute.
+ * log, counted, and tried again every PHC_L2_RETRY_MS; level 1 goes on.  One
+ * that is broken (phc_store_broken()) is closed and opened again then.  What is
+ * to be deleted is, also while the file is full, and what has expired goes once
+ * a minute.
  *
  * Thread safety: any thread but PMD threads may call anything here, except
  * that phc_l2_stop() must be the last. */

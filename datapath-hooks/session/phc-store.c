@@ -1,239 +1,54 @@
 /* Copyright (c) 2026 The ovs-ext authors.
  * SPDX-License-Identifier: Apache-2.0 */
 
+/* The records of the store. */
+
 #include <config.h>
 
 #include "datapath-hooks/session/phc-store.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <lmdb.h>
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
-#include <openssl/rand.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "datapath-hooks/session/phc-check.h"
-#include "openvswitch/vlog.h"
+#include "datapath-hooks/session/phc-store-impl.h"
 #include "util.h"
 
-VLOG_DEFINE_THIS_MODULE(phc_store);
-
 enum {
-    KEY_LEN = 32,
     MAC_LEN = 16,               /* Of the 32 bytes of the HMAC. */
-    MAX_READERS = 8
+    MAX_FAILED = 3              /* Transactions, until it has to be closed. */
 };
 
-struct phc_store {
-    MDB_env *env;
-    MDB_dbi dbi;
-    size_t max_bytes;
-    EVP_MAC_CTX *mac;           /* Has the key. */
-    struct phc_store_counts counts;     /* But for 'n'. */
-};
-
+/* Notes how a transaction went, by LMDB's word.  Returns 0 or a positive
+ * errno. */
 static int
-lmdb_errno(int error)
+note(struct phc_store *s, int lmdb_error)
 {
-    return (error == MDB_MAP_FULL || error == MDB_TXN_FULL ? ENOSPC
-            : error == MDB_NOTFOUND ? ENOENT
-            : error < 0 ? EIO : error);
-}
-
-/* Files. */
-
-/* Opens 'path' for reading and writing, mode 0600, and makes it if need be.
- * Refuses what belongs to somebody else or is no file.  Stores a descriptor. */
-static int
-open_private(const char *path, int *fdp, char **errorp)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    struct stat st;
-
-    if (fd < 0 || fstat(fd, &st)) {
-        int error = errno;
-
-        *errorp = xasprintf("%s: %s", path, ovs_strerror(error));
-        if (fd >= 0) {
-            close(fd);
-        }
-        return error;
-    }
-    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid()
-        || (st.st_mode & 077 && fchmod(fd, 0600))) {
-        *errorp = xasprintf("%s: not a file of this user, mode 0600", path);
-        close(fd);
-        return EPERM;
-    }
-    *fdp = fd;
-    return 0;
-}
-
-/* Reads the key from 'path'; makes one if the file is empty. */
-static int
-read_key(const char *path, uint8_t key[KEY_LEN], char **errorp)
-{
-    ssize_t n;
-    int fd, error = open_private(path, &fd, errorp);
-
-    if (error) {
-        return error;
-    }
-    n = read(fd, key, KEY_LEN);
-    if (!n) {
-        n = (RAND_bytes(key, KEY_LEN) == 1 ? write(fd, key, KEY_LEN) : -1);
-        if (n != KEY_LEN || fsync(fd)) {
-            error = errno ? errno : EIO;
-            *errorp = xasprintf("%s: cannot write a key", path);
-            ignore(ftruncate(fd, 0));
-        }
-    } else if (n != KEY_LEN) {
-        error = EINVAL;
-        *errorp = xasprintf("%s: not a key of %d bytes", path, KEY_LEN);
-    }
-    close(fd);
-    return error;
-}
-
-static int
-set_key(struct phc_store *s, const char *path, char **errorp)
-{
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-                                         CONST_CAST(char *, "SHA256"), 0),
-        OSSL_PARAM_construct_end()
-    };
-    uint8_t key[KEY_LEN];
-    EVP_MAC *mac;
-    int error = read_key(path, key, errorp);
-
-    if (error) {
-        return error;
-    }
-    mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    s->mac = mac ? EVP_MAC_CTX_new(mac) : NULL;
-    EVP_MAC_free(mac);
-    if (!s->mac || !EVP_MAC_init(s->mac, key, sizeof key, params)) {
-        *errorp = xstrdup("HMAC is not to be had from OpenSSL");
-        error = ENOTSUP;
-    }
-    OPENSSL_cleanse(key, sizeof key);
-    return error;
-}
-
-/* Checks the file; moves it aside if it is not sound. */
-static int
-check_file(struct phc_store *s, const char *path, char **errorp)
-{
-    struct stat st;
-    const char *why;
-    int fd, error;
-
-    error = open_private(path, &fd, errorp);
-    if (error) {
-        return error;
-    }
-    if (fstat(fd, &st)) {
-        error = errno;
-    } else if (st.st_size && phc_check_fd(fd, &why)) {
-        char *aside = xasprintf("%s.corrupt", path);
-        char *lock = xasprintf("%s-lock", path);
-
-        VLOG_ERR("%s: damaged (%s): moved to %s, going on without",
-                 path, why, aside);
-        error = rename(path, aside) ? errno : 0;
-        unlink(lock);
-        s->counts.replaced++;
-        free(aside);
-        free(lock);
-    }
-    if (error) {
-        *errorp = xasprintf("%s: %s", path, ovs_strerror(error));
-    }
-    close(fd);
-    return error;
-}
-
-static int
-open_env(struct phc_store *s, const struct phc_store_config *config)
-{
+    int error = phc_store_errno__(lmdb_error);
     MDB_txn *txn;
-    int error = mdb_env_create(&s->env);
 
-    if (error) {
-        s->env = NULL;
+    if (error != EIO) {
+        s->n_failed = 0;
         return error;
     }
-    s->max_bytes = config->max_bytes;
-    mdb_env_set_mapsize(s->env, s->max_bytes);
-    mdb_env_set_maxreaders(s->env, MAX_READERS);
-    error = mdb_env_open(s->env, config->path,
-                         MDB_NOSUBDIR | MDB_NOMETASYNC | MDB_NOTLS
-                         | MDB_NORDAHEAD, 0600);
-    if (!error) {
-        error = mdb_txn_begin(s->env, NULL, 0, &txn);
+    if (!mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)) {
+        mdb_txn_abort(txn);
+    } else {
+        lmdb_error = MDB_PANIC;         /* There are no others after this. */
     }
-    if (!error) {
-        error = mdb_dbi_open(txn, NULL, 0, &s->dbi);
-        if (!error) {
-            error = mdb_txn_commit(txn);
-        } else {
-            mdb_txn_abort(txn);
-        }
+    if (++s->n_failed == MAX_FAILED || lmdb_error == MDB_PANIC) {
+        s->broken = lmdb_error;
     }
     return error;
 }
 
-/* Opens the store.  Returns 0, or a positive errno and in '*errorp' what is
- * wrong, which the caller frees. */
-int
-phc_store_open(const struct phc_store_config *config,
-               struct phc_store **storep, char **errorp)
+/* What is wrong with the store if it has to be closed and opened again for it
+ * to work, else null. */
+const char *
+phc_store_broken(const struct phc_store *s)
 {
-    struct phc_store *s = xzalloc(sizeof *s);
-    int error = set_key(s, config->key_path, errorp);
-
-    *storep = NULL;
-    if (!error) {
-        error = check_file(s, config->path, errorp);
-    }
-    if (!error) {
-        int lmdb_error = open_env(s, config);
-
-        if (lmdb_error) {
-            *errorp = xasprintf("%s: %s", config->path,
-                                mdb_strerror(lmdb_error));
-            error = lmdb_errno(lmdb_error);
-        }
-    }
-    if (error) {
-        phc_store_close(s);
-        return error;
-    }
-    *errorp = NULL;
-    *storep = s;
-    return 0;
+    return s->broken ? mdb_strerror(s->broken) : NULL;
 }
-
-void
-phc_store_close(struct phc_store *s)
-{
-    if (s) {
-        if (s->env) {
-            mdb_env_sync(s->env, 1);
-            mdb_env_close(s->env);
-        }
-        EVP_MAC_CTX_free(s->mac);
-        free(s);
-    }
-}
-
-/* Records. */
 
 static bool
 authenticate(struct phc_store *s, const MDB_val *key, const uint8_t *value,
@@ -312,6 +127,7 @@ has_room(struct phc_store *s)
     MDB_stat stat;
     MDB_txn *txn;
     size_t pages, used, n_free = 0;
+    int error;
 
     if (mdb_env_info(s->env, &info) || mdb_env_stat(s->env, &stat)) {
         return false;
@@ -323,7 +139,9 @@ has_room(struct phc_store *s)
     }
 
     /* Database 0 has, by transaction, lists of pages that are free again. */
-    if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)) {
+    error = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+    if (error) {
+        note(s, error);
         return false;
     }
     if (!mdb_cursor_open(txn, 0, &cursor)) {
@@ -367,9 +185,10 @@ phc_store_write(struct phc_store *s, const struct phc_change *changes,
             mdb_txn_abort(txn);
         }
     }
+    error = note(s, error);
     if (error) {
         s->counts.errors++;
-        return lmdb_errno(error);
+        return error;
     }
     for (size_t i = 0; i < n; i++) {
         *(changes[i].delete ? &s->counts.deletes : &s->counts.puts) += 1;
@@ -377,7 +196,8 @@ phc_store_write(struct phc_store *s, const struct phc_change *changes,
     return 0;
 }
 
-/* Deletes the keys 'keys', if they are there, in one transaction. */
+/* Deletes the keys 'keys', if they are there, in one transaction.  Returns 0
+ * or a positive errno. */
 static int
 delete_keys(struct phc_store *s, const MDB_val *keys, size_t n)
 {
@@ -385,7 +205,7 @@ delete_keys(struct phc_store *s, const MDB_val *keys, size_t n)
     int error = mdb_txn_begin(s->env, NULL, 0, &txn);
 
     if (error) {
-        return error;
+        return note(s, error);
     }
     for (size_t i = 0; i < n; i++) {
         MDB_val key = keys[i];
@@ -393,10 +213,10 @@ delete_keys(struct phc_store *s, const MDB_val *keys, size_t n)
         error = mdb_del(txn, s->dbi, &key, NULL);
         if (error && error != MDB_NOTFOUND) {
             mdb_txn_abort(txn);
-            return error;
+            return note(s, error);
         }
     }
-    error = mdb_txn_commit(txn);
+    error = note(s, mdb_txn_commit(txn));
     if (!error) {
         s->counts.deletes += n;
     }
@@ -418,10 +238,10 @@ drop(struct phc_store *s, const MDB_val *keys, size_t n)
 
         if (!error) {
             done += k;
-        } else if (lmdb_errno(error) == ENOSPC && !grown) {
+        } else if (error == ENOSPC && !grown) {
             grown = true;
             mdb_env_set_mapsize(s->env, s->max_bytes + s->max_bytes / 8);
-        } else if (lmdb_errno(error) == ENOSPC && k > 1) {
+        } else if (error == ENOSPC && k > 1) {
             chunk = k / 2;
         } else {
             break;
@@ -471,13 +291,14 @@ phc_store_get(struct phc_store *s, const struct sess_key *session,
     bool ok = false;
 
     s->counts.gets++;
-    if (!error) {
-        error = mdb_get(txn, s->dbi, &key, &value);
-        ok = !error && take_record(s, &key, &value, r);
-        mdb_txn_abort(txn);
-    }
     if (error) {
-        return lmdb_errno(error);
+        return note(s, error);
+    }
+    error = mdb_get(txn, s->dbi, &key, &value);
+    ok = !error && take_record(s, &key, &value, r);
+    mdb_txn_abort(txn);
+    if (error) {
+        return phc_store_errno__(error);
     }
     if (!ok) {
         drop(s, &key, 1);
@@ -532,7 +353,7 @@ walk_part(struct phc_store *s, struct walk *w)
     int error = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
 
     if (error) {
-        return lmdb_errno(error);
+        return note(s, error);
     }
     error = mdb_cursor_open(txn, s->dbi, &cursor);
     if (!error) {
@@ -552,7 +373,7 @@ walk_part(struct phc_store *s, struct walk *w)
         mdb_cursor_close(cursor);
     }
     mdb_txn_abort(txn);
-    return error == MDB_NOTFOUND ? 0 : lmdb_errno(error);
+    return error == MDB_NOTFOUND ? 0 : phc_store_errno__(error);
 }
 
 static int

@@ -34,6 +34,11 @@
  * there can be read and deleted (phc_store_delete(), a few records at a time).
  * phc_store_purge() makes room: it deletes what has expired.
  *
+ * Errors of the disk: when LMDB could not write its meta page nothing works
+ * any more, and when other transactions fail one after the other it is unlikely
+ * to.  phc_store_broken() says so; the store can be closed, and opened again
+ * (which checks the file first; one that cannot be read is left where it is).
+ *
  * Thread safety: a store belongs to one thread at a time. */
 
 #include <stdbool.h>
@@ -71,6 +76,7 @@ typedef void phc_store_func(const struct phc_record *, void *aux);
 int phc_store_open(const struct phc_store_config *, struct phc_store **,
                    char **errorp);
 void phc_store_close(struct phc_store *);
+const char *phc_store_broken(const struct phc_store *);
 
 int phc_store_write(struct phc_store *, const struct phc_change *, size_t n);
 size_t phc_store_delete(struct phc_store *, const struct phc_change *,
