@@ -325,6 +325,7 @@ tests_fuzz_phc_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_phc_store_SOURCES = \
 	$(PHC_STORE_SOURCES) \
 	tests/test-phc-l2.c \
+	tests/test-phc-restore.c \
 	tests/test-phc-store.c \
 	tests/test-phc-store.h \
 	tests/test-steering-util.h

@@ -27,6 +27,37 @@ drain(struct phc_l2 *l2, size_t want)
     return n;
 }
 
+/* To flush all is to flush headers, too. */
+static void
+test_flush_all(void)
+{
+    struct phc_filter all;
+    struct phc_record r;
+    struct phc_store *s;
+    struct phc_l2 *l2;
+    struct phc_store_counts counts;
+
+    clean();
+    s = must_open();
+    phc_store_close(s);
+    l2 = phc_l2_start(&config);
+    make_template(&r, 1);
+    CHECK(phc_l2_put(l2, &r));
+    make_session(&r, 1);
+    CHECK(phc_l2_put(l2, &r));
+    memset(&all, 0, sizeof all);
+    CHECK(phc_l2_flush(l2, &all));
+    make_template(&r, 2);
+    CHECK(phc_l2_put(l2, &r));
+    all.have_owner = true;                      /* Not all of it. */
+    CHECK(phc_l2_flush(l2, &all));
+    phc_l2_stop(l2);
+    s = must_open();
+    phc_store_get_counts(s, &counts);
+    CHECK_EQ(counts.n, 1);
+    phc_store_close(s);
+}
+
 void
 test_thread(void)
 {
@@ -87,6 +118,7 @@ test_thread(void)
     /* Nobody takes answers: stops all the same. */
     l2 = phc_l2_start(&config);
     phc_l2_stop(l2);
+    test_flush_all();
 
     /* No such directory: says so, refuses nothing until the queue is full. */
     struct phc_store_config bad = config;

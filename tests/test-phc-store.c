@@ -72,6 +72,7 @@ make_template(struct phc_record *r, uint32_t owner)
     r->type = PHC_RECORD_TEMPLATE;
     r->service = 1;
     r->owner = owner;
+    r->expires = UINT64_C(1) << 50;
     in6_addr_set_mapped_ipv4(&t.src, htonl(1));
     in6_addr_set_mapped_ipv4(&t.dst, htonl(2 + owner));
     r->header_len = phc_header_build(&t, r->header, &shape);
@@ -177,6 +178,47 @@ test_keep(void)
     CHECK(!stat(KEY_PATH, &st) && (st.st_mode & 0777) == 0600);
     CHECK_EQ(st.st_size, 32);
     clean();
+}
+
+/* Headers expire like sessions, with a purge and a load; those of the format
+ * in which they did not are refused. */
+static void
+test_templates(void)
+{
+    uint8_t key[PHC_RECORD_MAX_KEY], value[PHC_RECORD_MAX_VALUE];
+    struct phc_change change = { .delete = false };
+    struct phc_store *s;
+    struct phc_record r;
+    size_t key_len, len;
+
+    clean();
+    s = must_open();
+    CHECK_EQ(put(s, 0, 100), 0);
+    for (uint32_t owner = 0; owner < 100; owner++) {
+        make_template(&change.record, owner);
+        change.record.expires = 5000 + owner;
+        CHECK_EQ(phc_store_write(s, &change, 1), 0);
+    }
+    CHECK_EQ(phc_store_purge(s, 5039), 0);
+    CHECK_EQ(counts_of(s).n, 60);
+    CHECK_EQ(load(s, 5039).n_templates, 60);
+    make_template(&change.record, 50);          /* Remembered again. */
+    CHECK_EQ(phc_store_write(s, &change, 1), 0);
+    CHECK_EQ(load(s, 5089).n_templates, 11);
+    CHECK_EQ(phc_store_purge(s, 10000), 0);
+    CHECK_EQ(load(s, 0).n_templates, 1);
+    phc_store_close(s);
+    clean();
+
+    make_template(&r, 7);
+    key_len = phc_record_format_key(&r, key);
+    len = phc_record_format_value(&r, value);
+    CHECK(phc_record_parse(key, key_len, value, len, &r));
+    CHECK_EQ(r.expires, UINT64_C(1) << 50);
+    value[0] = 1;
+    memmove(value + 8, value + 16, len - 16);
+    CHECK(!phc_record_parse(key, key_len, value, len - 8, &r));
+    CHECK(!phc_record_parse(key, key_len, value, 8, &r));
 }
 
 /* Files that others could have read are closed to them, links and odd keys
@@ -525,6 +567,8 @@ main(int argc, char *argv[])
 {
     static const struct test tests[] = {
         { "keep", test_keep },
+        { "templates", test_templates },
+        { "restore", test_restore },
         { "modes", test_modes },
         { "tamper", test_tamper },
         { "crash", test_crash },

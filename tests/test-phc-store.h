@@ -23,7 +23,8 @@ void make_session(struct phc_record *, uint64_t i);
 /* Makes the header of service 1 towards 'owner'. */
 void make_template(struct phc_record *, uint32_t owner);
 
-/* Tests in test-phc-l2.c. */
+/* Tests in test-phc-restore.c and test-phc-l2.c. */
+void test_restore(void);
 void test_thread(void);
 void test_broken(void);
 

@@ -15,6 +15,7 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/session/session-agent.c \
 	datapath-hooks/session/session-agent.h \
 	datapath-hooks/session/session-cache.c \
+	datapath-hooks/session/session-file.c \
 	datapath-hooks/session/session-debug.c \
 	datapath-hooks/session/session-dp.c \
 	datapath-hooks/session/session-dp.h \

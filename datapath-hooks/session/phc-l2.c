@@ -255,7 +255,8 @@ collect(const struct phc_record *r, void *flush_)
     struct flush *flush = flush_;
 
     if (r->type == PHC_RECORD_SESSION
-        && phc_filter_match(flush->filter, &r->key, r->service, r->owner)) {
+        ? phc_filter_match(flush->filter, &r->key, r->service, r->owner)
+        : phc_filter_is_all(flush->filter)) {
         if (flush->n == flush->allocated) {
             flush->changes = x2nrealloc(flush->changes, &flush->allocated,
                                         sizeof *flush->changes);
@@ -265,7 +266,8 @@ collect(const struct phc_record *r, void *flush_)
     }
 }
 
-/* Deletes the sessions that 'filter' matches, expired or not. */
+/* Deletes the sessions that 'filter' matches, expired or not; if that is all,
+ * templates, too. */
 static void
 run_flush(struct phc_l2 *l2, const struct phc_filter *filter)
 {
@@ -433,7 +435,7 @@ phc_l2_ask(struct phc_l2 *l2, const struct sess_key *key)
 }
 
 /* Has the sessions deleted that 'filter' matches, by the numbers that records
- * have.  Likewise. */
+ * have; if that is all, templates, too.  Likewise. */
 bool
 phc_l2_flush(struct phc_l2 *l2, const struct phc_filter *filter)
 {

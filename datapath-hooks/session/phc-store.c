@@ -363,8 +363,7 @@ walk_part(struct phc_store *s, struct walk *w)
              error = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
             struct phc_record r;
 
-            if (!take_record(s, &key, &value, &r)
-                || (w->type == PHC_RECORD_SESSION && r.expires <= w->now)) {
+            if (!take_record(s, &key, &value, &r) || r.expires <= w->now) {
                 walk_drop(w, &key);
             } else if (w->cb) {
                 w->cb(&r, w->aux);
@@ -403,9 +402,9 @@ walk(struct phc_store *s, enum phc_record_type type, uint64_t now,
     return error;
 }
 
-/* Calls 'cb' for all records, templates first, and drops what has expired at
- * wall time 'now' in ms or was tampered with.  'cb' must not use the store.
- * Returns 0 or a positive errno. */
+/* Calls 'cb', unless it is null, for all records, templates first, and drops
+ * what has expired at wall time 'now' in ms or was tampered with.  'cb' must not
+ * use the store.  Returns 0 or a positive errno. */
 int
 phc_store_load(struct phc_store *s, uint64_t now, phc_store_func *cb,
                void *aux)
@@ -415,12 +414,12 @@ phc_store_load(struct phc_store *s, uint64_t now, phc_store_func *cb,
     return error ? error : walk(s, PHC_RECORD_SESSION, now, cb, aux);
 }
 
-/* Drops sessions that have expired at wall time 'now' in ms.  Reads them all.
- * Returns 0 or a positive errno. */
+/* Drops what has expired at wall time 'now' in ms or was tampered with.  Reads
+ * everything.  Returns 0 or a positive errno. */
 int
 phc_store_purge(struct phc_store *s, uint64_t now)
 {
-    return walk(s, PHC_RECORD_SESSION, now, NULL, NULL);
+    return phc_store_load(s, now, NULL, NULL);
 }
 
 void

@@ -16,7 +16,8 @@
  *     session-place.c   where backends are
  *     session-gossip.c  socket, keyring, members
  *     session-own.c     sessions that are not where they would be looked for
- *     session-cache.c   header cache: entries, second level
+ *     session-cache.c   header cache: entries
+ *     session-file.c    header cache: its file
  *     session-load.c    how busy this host and its backends are
  *     session-hint.c    prediction
  *     session-show*.c   commands
@@ -170,6 +171,8 @@ bool session_own_totals(uint64_t backend, struct session_own_totals *);
 void session_cache_put(const struct sess_key *key, uint64_t backend,
                        uint32_t ttl, long long int now);
 void session_cache_remove(const struct sess_key *key);
+bool session_cache_restore(const struct sess_key *, uint16_t number,
+                           long long int ttl, long long int now);
 void session_cache_plan_changed(const struct sess_plan *last,
                                 const struct sess_plan *new);
 void session_cache_run(long long int now, bool due);
@@ -187,6 +190,19 @@ struct session_cache_counts {
     uint64_t unknown, known, restored, restored_headers;
 };
 bool session_cache_get_counts(struct session_cache_counts *);
+
+/* session-file.c, for session-cache.c.  All but the first do nothing while
+ * there is no file. */
+void session_file_start(void);
+void session_file_stop(void);
+void session_file_put(const struct sess_key *,
+                      const struct sess_plan_backend *, double probability,
+                      uint32_t ttl);
+void session_file_remove(const struct sess_key *);
+void session_file_ask(const struct sess_key *);
+void session_file_flush(const struct phc_filter *);
+void session_file_run(long long int now);
+void session_file_get_counts(struct session_cache_counts *);
 
 /* session-show-cache.c */
 void session_cache_show(struct ds *);

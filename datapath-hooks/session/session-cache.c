@@ -2,11 +2,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 
-/* The header cache, as the agent writes it: sessions that others tell of, and
- * what the second level remembers of them and of headers.
- *
- * In the file there are no numbers of services and backends, which are those
- * of one run of the daemon, but parts of their IDs. */
+/* The header cache, as the agent writes it: sessions that others tell of.  What
+ * its file remembers is in session-file.c. */
 
 #include <config.h>
 
@@ -16,9 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datapath-hooks/session/phc-l2.h"
 #include "datapath-hooks/session/session-dp.h"
-#include "dirs.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/json.h"
 #include "openvswitch/vlog.h"
@@ -30,45 +25,18 @@
 VLOG_DEFINE_THIS_MODULE(session_cache);
 
 enum {
-    ANSWERS = 1024,             /* Of the second level, at a time. */
-    ANSWER_ROUNDS = 64,
     NUMBERS = 1024,             /* Remembered. */
     EXPIRE_SETS = 1024,
-    HEADERS_MS = 5000,          /* Between two looks for new headers. */
     MAX_TTL_MS = 10 * 60 * 1000,
     MAX_SHOWN = 1000
 };
 
 struct ovs_mutex session_phc_mutex = OVS_MUTEX_INITIALIZER;
 
-static struct phc_l2 *l2;
-static char *l2_path, *l2_dir;
-static long long int next_headers;
-static uint64_t *header_hashes;         /* Stored, [SESS_BACKEND_NUMBERS]. */
 static bool reload;                     /* Numbers may be others. */
 
-/* Headers of the file that the cache has not taken yet. */
-static struct {
-    struct phc_record *records;
-    size_t n, allocated;
-    uint64_t plan;              /* They were looked at for this one. */
-} old_headers;
-
-/* Puts, of which some were not for us. */
-static uint64_t n_unknown, n_restored, n_restored_headers;
+static uint64_t n_unknown;              /* Puts that were not for us. */
 static uint64_t n_known;                /* Asked for, and said by gossip. */
-
-static uint16_t
-service_mark(uint64_t id)
-{
-    return id ^ id >> 16 ^ id >> 32 ^ id >> 48;
-}
-
-static uint32_t
-backend_mark(uint64_t id)
-{
-    return id ^ id >> 32;
-}
 
 /* The probability that a session of 'b' will have to be found elsewhere: that
  * of its group, if it is hinted; it is an exception already. */
@@ -124,26 +92,6 @@ number_of(const struct sess_key *key, uint64_t backend)
     return x->number;
 }
 
-static void
-remember(const struct sess_key *key, const struct sess_plan_backend *b,
-         uint32_t ttl)
-{
-    const struct sess_plan_service *s = sess_plan_service(session_ag.plan,
-                                                          b->service);
-    struct phc_record r = {
-        .type = PHC_RECORD_SESSION,
-        .service = service_mark(s->id),
-        .owner = backend_mark(b->id),
-        .key = *key,
-        .probability = probability(b),
-        .expires = time_wall_msec() + ttl,
-    };
-
-    if (l2) {
-        phc_l2_put(l2, &r);
-    }
-}
-
 void
 session_cache_put(const struct sess_key *key, uint64_t backend, uint32_t ttl,
                   long long int now)
@@ -158,20 +106,30 @@ session_cache_put(const struct sess_key *key, uint64_t backend, uint32_t ttl,
     b = sess_plan_backend(session_ag.plan, number);
     ttl = ttl ? MIN(ttl, MAX_TTL_MS) : MAX_TTL_MS;
     put(key, b, number, ttl, now);
-    remember(key, b, ttl);
+    session_file_put(key, b, probability(b), ttl);
 }
 
 void
 session_cache_remove(const struct sess_key *key)
 {
-    struct phc_record r = { .type = PHC_RECORD_SESSION, .key = *key };
-
     ovs_mutex_lock(&session_phc_mutex);
     phc_remove(session_ag.phc, key);
     ovs_mutex_unlock(&session_phc_mutex);
-    if (l2) {
-        phc_l2_delete(l2, &r);
-    }
+    session_file_remove(key);
+}
+
+/* Puts what the file says: session 'key' is with backend number 'number', for
+ * 'ttl' ms more.  Returns whether there is an entry for it. */
+bool
+session_cache_restore(const struct sess_key *key, uint16_t number,
+                      long long int ttl, long long int now)
+{
+    const struct sess_plan_service *s = service_of(key);
+    const struct sess_plan_backend *b = sess_plan_backend(session_ag.plan,
+                                                          number);
+
+    return (s && b && s->number == b->service
+            && put(key, b, number, MIN(ttl, MAX_TTL_MS), now));
 }
 
 /* What gossip knows. */
@@ -201,7 +159,7 @@ put_again(const struct gossip_record *r, long long left, void *again_)
             left = left ? left : MAX_TTL_MS;
             again->n += put(&key, b, number, left, again->now);
             if (again->filter) {
-                remember(&key, b, left);
+                session_file_put(&key, b, probability(b), left);
             }
         }
     }
@@ -243,151 +201,6 @@ session_cache_plan_changed(const struct sess_plan *last,
     }
 }
 
-/* The second level. */
-
-/* The number of the backend that 'r' is about, SESS_NONE if there is none, or
- * more than one. */
-static uint16_t
-find_number(const struct phc_record *r)
-{
-    const struct sess_plan *plan = session_ag.plan;
-    uint16_t number = SESS_NONE;
-
-    for (size_t i = 1; i < plan->n_backends; i++) {
-        const struct sess_plan_backend *b = sess_plan_backend(plan, i);
-        const struct sess_plan_service *s
-            = b ? sess_plan_service(plan, b->service) : NULL;
-
-        if (s && service_mark(s->id) == r->service
-            && backend_mark(b->id) == r->owner) {
-            if (number != SESS_NONE) {
-                return SESS_NONE;
-            }
-            number = i;
-        }
-    }
-    return number;
-}
-
-/* Likewise, and remembers. */
-static uint16_t
-number_of_record(const struct phc_record *r)
-{
-    static struct {
-        uint64_t plan;
-        uint32_t owner;
-        uint16_t service, number;
-    } numbers[NUMBERS], *x;
-
-    x = &numbers[(r->owner ^ r->service) % NUMBERS];
-    if (x->plan != session_ag.n_plans || x->owner != r->owner
-        || x->service != r->service) {
-        x->plan = session_ag.n_plans;
-        x->owner = r->owner;
-        x->service = r->service;
-        x->number = find_number(r);
-    }
-    return x->number;
-}
-
-/* Has the cache take the header in 'r', which it refuses if the backend is
- * elsewhere now.  Returns false if nobody has said yet where that is. */
-static bool
-restore_header(const struct phc_record *r)
-{
-    uint16_t number = number_of_record(r);
-    const struct sess_plan_backend *b = sess_plan_backend(session_ag.plan,
-                                                          number);
-    uint8_t header[PHC_MAX_HEADER];
-    struct phc_shape shape;
-
-    if (!b || !ipv6_addr_is_set(&b->addr)) {
-        return false;
-    }
-    ovs_mutex_lock(&session_phc_mutex);
-    if (!phc_template_get(session_ag.phc, b->service, number, header, &shape)
-        && !phc_template_set(session_ag.phc, b->service, number, r->header,
-                             r->header_len)) {
-        n_restored_headers++;
-    }
-    ovs_mutex_unlock(&session_phc_mutex);
-    return true;
-}
-
-/* Takes what can be taken now of the headers of the file. */
-static void
-restore_headers(void)
-{
-    size_t n = 0;
-
-    if (!old_headers.n || old_headers.plan == session_ag.n_plans) {
-        return;
-    }
-    old_headers.plan = session_ag.n_plans;
-    for (size_t i = 0; i < old_headers.n; i++) {
-        if (!restore_header(&old_headers.records[i])) {
-            old_headers.records[n++] = old_headers.records[i];
-        }
-    }
-    old_headers.n = n;
-}
-
-static void
-add_old_header(const struct phc_record *r)
-{
-    if (old_headers.n < SESS_MAX_BACKENDS) {
-        if (old_headers.n == old_headers.allocated) {
-            old_headers.records = x2nrealloc(old_headers.records,
-                                             &old_headers.allocated,
-                                             sizeof *old_headers.records);
-        }
-        old_headers.records[old_headers.n++] = *r;
-        old_headers.plan = 0;
-    }
-}
-
-static void
-restore(const struct phc_record *r, long long int now, long long int wall)
-{
-    const struct sess_plan_service *s;
-    const struct sess_plan_backend *b;
-    uint16_t number;
-
-    if (r->type == PHC_RECORD_TEMPLATE) {
-        add_old_header(r);
-        return;
-    }
-    number = number_of_record(r);
-    if (number == SESS_NONE) {
-        n_unknown++;
-        return;
-    }
-    s = service_of(&r->key);
-    b = sess_plan_backend(session_ag.plan, number);
-    if (s && s->number == b->service && r->expires > wall) {
-        n_restored += put(&r->key, b, number,
-                          MIN(r->expires - wall, MAX_TTL_MS), now);
-    }
-}
-
-static void
-take_answers(long long int now)
-{
-    static struct phc_record records[ANSWERS];
-    long long int wall = time_wall_msec();
-
-    for (int round = 0; round < ANSWER_ROUNDS; round++) {
-        size_t n = phc_l2_answers(l2, records, ANSWERS);
-
-        for (size_t i = 0; i < n; i++) {
-            restore(&records[i], now, wall);
-        }
-        if (n < ANSWERS) {
-            break;
-        }
-    }
-}
-
 /* Finds out about session 'key', which packets were for and which the first
  * level has had no room for.  Gossip is right if it knows; it forgets before
  * the file does if there is too much of it, and with a restart. */
@@ -403,9 +216,7 @@ find_out(const struct sess_key *key, long long int now)
                           gossip_key_encode(key, buf));
     }
     if (!r) {
-        if (l2) {
-            phc_l2_ask(l2, key);
-        }
+        session_file_ask(key);
     } else if (gossip_session_decode(r, &value) && !value.closed) {
         uint16_t number = number_of(key, value.host);
 
@@ -432,86 +243,12 @@ answer_asked(long long int now)
     }
 }
 
-/* Stores headers that have changed since they were last stored. */
-static void
-remember_headers(void)
-{
-    const struct sess_plan *plan = session_ag.plan;
-
-    if (!header_hashes) {
-        header_hashes = xcalloc(SESS_BACKEND_NUMBERS, sizeof *header_hashes);
-    }
-    for (size_t i = 1; i < plan->n_backends; i++) {
-        const struct sess_plan_backend *b = sess_plan_backend(plan, i);
-        struct phc_record r = { .type = PHC_RECORD_TEMPLATE };
-        struct phc_shape shape;
-        uint64_t hash;
-        bool exists;
-
-        if (!b || !sess_plan_service(plan, b->service)) {
-            continue;
-        }
-        ovs_mutex_lock(&session_phc_mutex);
-        exists = phc_template_get(session_ag.phc, b->service, i, r.header,
-                                  &shape);
-        ovs_mutex_unlock(&session_phc_mutex);
-        if (exists) {
-            phc_header_finish(r.header, &shape);
-        }
-        hash = exists ? gossip_hash(r.header, shape.len) : 0;
-        if (exists && hash != header_hashes[i]) {
-            r.header_len = shape.len;
-            r.service = service_mark(sess_plan_service(plan, b->service)->id);
-            r.owner = backend_mark(b->id);
-            phc_l2_put(l2, &r);
-        }
-        header_hashes[i] = hash;
-    }
-}
-
-static void
-l2_stop(void)
-{
-    phc_l2_stop(l2);
-    l2 = NULL;
-    free(l2_path);
-    free(l2_dir);
-    free(header_hashes);
-    free(old_headers.records);
-    memset(&old_headers, 0, sizeof old_headers);
-    l2_path = l2_dir = NULL;
-    header_hashes = NULL;
-}
-
-/* Starts the second level in the directory that is configured. */
-static void
-l2_start(void)
-{
-    const char *dir = session_ag.local.dir;
-    char *key_path;
-
-    dir = dir ? dir : ovs_dbdir();
-    if (l2 && !strcmp(dir, l2_dir)) {
-        return;
-    }
-    l2_stop();
-    l2_dir = xstrdup(dir);
-    l2_path = xasprintf("%s/ovs-ext-phc.mdb", dir);
-    key_path = xasprintf("%s/ovs-ext-phc.key", dir);
-    l2 = phc_l2_start(&(struct phc_store_config) {
-        .path = l2_path,
-        .key_path = key_path,
-        .max_bytes = session_ag.sizes.file_bytes,
-    });
-    free(key_path);
-}
-
 void
 session_cache_run(long long int now, bool due)
 {
     /* It reads the file while we wait for what gossip says. */
     if (session_ag.local.host) {
-        l2_start();
+        session_file_start();
     }
     if (!session_ag.plan || !session_ag.ready) {
         return;
@@ -520,19 +257,12 @@ session_cache_run(long long int now, bool due)
         reload = false;
         put_all_again(NULL);
     }
-    if (l2) {
-        take_answers(now);
-        restore_headers();
-    }
+    session_file_run(now);
     if (due) {
         answer_asked(now);
         ovs_mutex_lock(&session_phc_mutex);
         phc_expire(session_ag.phc, now, EXPIRE_SETS);
         ovs_mutex_unlock(&session_phc_mutex);
-    }
-    if (l2 && now >= next_headers) {
-        next_headers = now + HEADERS_MS;
-        remember_headers();
     }
 }
 
@@ -541,7 +271,7 @@ session_cache_stop(void)
 {
     struct phc_filter all;
 
-    l2_stop();
+    session_file_stop();
     memset(&all, 0, sizeof all);
     if (session_ag.phc) {
         ovs_mutex_lock(&session_phc_mutex);
@@ -564,18 +294,7 @@ session_cache_flush(const char *filter, size_t *n, size_t *kept)
         ovs_mutex_lock(&session_phc_mutex);
         *n = phc_flush(session_ag.phc, &f);
         ovs_mutex_unlock(&session_phc_mutex);
-        if (l2) {
-            const struct sess_plan *plan = session_ag.plan;
-            struct phc_filter marks = f;
-            const struct sess_plan_service *s
-                = plan ? sess_plan_service(plan, f.service) : NULL;
-            const struct sess_plan_backend *b
-                = plan ? sess_plan_backend(plan, f.owner) : NULL;
-
-            marks.service = s ? service_mark(s->id) : 0;
-            marks.owner = b ? backend_mark(b->id) : 0;
-            phc_l2_flush(l2, &marks);
-        }
+        session_file_flush(&f);
         *kept = put_all_again(&f);
     }
     return error;
@@ -595,13 +314,8 @@ session_cache_get_counts(struct session_cache_counts *c)
     phc_get_counts(session_ag.phc, &c->phc);
     ovs_mutex_unlock(&session_phc_mutex);
     session_dp_counts(dp, &c->stats);
-    c->path = l2_path;
     c->unknown = n_unknown;
     c->known = n_known;
-    c->restored = n_restored;
-    c->restored_headers = n_restored_headers;
-    if (l2) {
-        phc_l2_get_counts(l2, &c->l2);
-    }
+    session_file_get_counts(c);
     return true;
 }

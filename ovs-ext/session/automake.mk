@@ -12,6 +12,8 @@ ovs_ext_libovsext_a_SOURCES += \
 	ovs-ext/session/phc-lookup.c \
 	ovs-ext/session/phc-record.c \
 	ovs-ext/session/phc-record.h \
+	ovs-ext/session/phc-restore.c \
+	ovs-ext/session/phc-restore.h \
 	ovs-ext/session/phc-template.c \
 	ovs-ext/session/phc.c \
 	ovs-ext/session/phc.h \

@@ -141,3 +141,12 @@ phc_filter_match(const struct phc_filter *f, const struct sess_key *key,
             && (!f->have_service || f->service == service)
             && (!f->have_owner || f->owner == owner));
 }
+
+/* Whether the filter matches everything. */
+bool
+phc_filter_is_all(const struct phc_filter *f)
+{
+    return (ipv6_is_zero(&f->src_mask) && ipv6_is_zero(&f->dst_mask)
+            && !f->sport && !f->dport && !f->proto && !f->have_zone
+            && !f->have_service && !f->have_owner);
+}

@@ -13,7 +13,8 @@ enum {
     SESSION_KEY_LEN = 40,
     TEMPLATE_KEY_LEN = 7,
     PREFIX_LEN = 8,             /* Of a value. */
-    SESSION_LEN = PREFIX_LEN + 10
+    SESSION_LEN = PREFIX_LEN + 10,
+    HEADER_OFS = PREFIX_LEN + 8 /* Of a template. */
 };
 
 static void
@@ -33,6 +34,13 @@ get(const uint8_t *p, size_t n)
         x |= (uint64_t) p[i] << 8 * i;
     }
     return x;
+}
+
+static uint8_t
+version_of(enum phc_record_type type)
+{
+    return (type == PHC_RECORD_TEMPLATE ? PHC_RECORD_TEMPLATE_VERSION
+            : PHC_RECORD_SESSION_VERSION);
 }
 
 /* Stores the key of 'r' and returns its length. */
@@ -60,13 +68,14 @@ size_t
 phc_record_format_value(const struct phc_record *r,
                         uint8_t value[PHC_RECORD_MAX_VALUE])
 {
-    value[0] = PHC_RECORD_VERSION;
+    value[0] = version_of(r->type);
     value[1] = 0;
     put(value + 2, r->service, 2);
     put(value + 4, r->owner, 4);
     if (r->type == PHC_RECORD_TEMPLATE) {
-        memcpy(value + PREFIX_LEN, r->header, r->header_len);
-        return PREFIX_LEN + r->header_len;
+        put(value + PREFIX_LEN, r->expires, 8);
+        memcpy(value + HEADER_OFS, r->header, r->header_len);
+        return HEADER_OFS + r->header_len;
     }
     put(value + PREFIX_LEN,
         (uint16_t) (MIN(MAX(r->probability, 0), 1) * UINT16_MAX), 2);
@@ -100,11 +109,12 @@ parse_template(const uint8_t *key, size_t key_len, const uint8_t *value,
     struct in6_addr dst;
 
     if (key_len != TEMPLATE_KEY_LEN || get(key + 1, 2) != r->service
-        || get(key + 3, 4) != r->owner
-        || !phc_header_take(value + PREFIX_LEN, value_len - PREFIX_LEN,
+        || get(key + 3, 4) != r->owner || value_len < HEADER_OFS
+        || !phc_header_take(value + HEADER_OFS, value_len - HEADER_OFS,
                             r->header, &shape, &dst)) {
         return false;
     }
+    r->expires = get(value + PREFIX_LEN, 8);
     phc_header_finish(r->header, &shape);
     r->header_len = shape.len;
     return true;
@@ -118,7 +128,7 @@ phc_record_parse(const uint8_t *key, size_t key_len, const uint8_t *value,
 {
     memset(r, 0, sizeof *r);
     if (!key_len || value_len < PREFIX_LEN
-        || value[0] != PHC_RECORD_VERSION || value[1]) {
+        || value[0] != version_of(key[0]) || value[1]) {
         return false;
     }
     r->service = get(value + 2, 2);

@@ -15,11 +15,14 @@
  *   key of a template    't', service (2), owner (4)
  *   value                version (1), 0 (1), service (2), owner (4), then
  *     of a session       probability, of 65535 (2), expires (8)
- *     of a template      outer header
+ *     of a template      expires (8), outer header
  *
- * 'expires' is wall time in ms, for it must survive a restart.  The parser
- * takes nothing on trust: a header must be one (phc_header_take()), lengths
- * must be exact.  Authentication is the store's business.
+ * 'expires' is wall time in ms, for it must survive a restart.  Each type has a
+ * version of its own.  Templates of version 1 did not expire: there may be any
+ * number of them, so they are refused, and those in use are soon written again.
+ *
+ * The parser takes nothing on trust: a header must be one (phc_header_take()),
+ * lengths must be exact.  Authentication is the store's business.
  *
  * Pure; anything here may be called in any thread. */
 
@@ -31,9 +34,10 @@
 #include "ovs-ext/session/sess-key.h"
 
 enum {
-    PHC_RECORD_VERSION = 1,
+    PHC_RECORD_SESSION_VERSION = 1,
+    PHC_RECORD_TEMPLATE_VERSION = 2,
     PHC_RECORD_MAX_KEY = 40,
-    PHC_RECORD_MAX_VALUE = 8 + PHC_MAX_HEADER
+    PHC_RECORD_MAX_VALUE = 16 + PHC_MAX_HEADER
 };
 
 enum phc_record_type {
@@ -45,11 +49,11 @@ struct phc_record {
     enum phc_record_type type;
     uint16_t service;
     uint32_t owner;
+    uint64_t expires;
 
     /* Session. */
     struct sess_key key;
     double probability;
-    uint64_t expires;
 
     /* Template. */
     uint8_t header[PHC_MAX_HEADER];

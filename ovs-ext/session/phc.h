@@ -149,6 +149,7 @@ bool phc_remove(struct phc *, const struct sess_key *);
 size_t phc_expire(struct phc *, uint32_t now, size_t budget);
 size_t phc_flush(struct phc *, const struct phc_filter *);
 char *phc_filter_parse(const char *, struct phc_filter *);
+bool phc_filter_is_all(const struct phc_filter *);
 bool phc_filter_match(const struct phc_filter *, const struct sess_key *,
                       uint16_t service, uint32_t owner);
 size_t phc_asked(struct phc *, struct sess_key[PHC_ASKS], uint32_t now);
