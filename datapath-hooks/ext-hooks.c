@@ -198,9 +198,10 @@ ext_upcall_cb(const struct dp_packet *packet, const struct flow *flow,
 }
 
 /* A PMD thread carries out "tnl_pop" and "tnl_push" to the ports for which
- * this is true.  Only dpif-netdev asks.  True for all, so that the hook 'pop'
- * can be set while threads run; without it __wrap_netdev_pop_header() does as
- * stock would, and __wrap_netdev_push_header() always does. */
+ * this is true.  Only dpif-netdev asks.  True for all, so that the hooks 'pop'
+ * and 'push' can be set while threads run; without them
+ * __wrap_netdev_pop_header() and __wrap_netdev_push_header() do as stock
+ * would. */
 bool
 __wrap_netdev_has_tunnel_push_pop(const struct netdev *netdev OVS_UNUSED)
 {
@@ -233,16 +234,19 @@ ext_real_pop_header(struct netdev *netdev, struct dp_packet_batch *batch)
     }
 }
 
-/* Pushes the header of a tunnel.  A port that is none, which a flow may name
- * because the number was a tunnel's before, has no function for that; its
- * packets are for the caller to drop, as without us. */
+/* Pushes the header of a tunnel.  A port that is none has no function for
+ * that.  Packets to one are the hook's, or, if the flow names it because the
+ * number was a tunnel's before, for the caller to drop, as without us. */
 int
 __wrap_netdev_push_header(const struct netdev *netdev,
                           struct dp_packet_batch *batch,
                           const struct ovs_action_push_tnl *data)
 {
     if (OVS_UNLIKELY(!__real_netdev_has_tunnel_push_pop(netdev))) {
-        return EINVAL;
+        ext_push_func *hook;
+
+        EXT_HOOK(push, &hook);
+        return hook ? hook(batch) : EINVAL;
     }
     return __real_netdev_push_header(netdev, batch, data);
 }

@@ -80,6 +80,11 @@ typedef int ext_translate_func(const struct dp_packet *, const struct flow *,
  * netdev.  PMD threads. */
 typedef void ext_pop_func(struct netdev *, struct dp_packet_batch *);
 
+/* Called for packets of a "tnl_push" action to a netdev that is no tunnel's:
+ * does with them what it likes, but keeps those that go on in the batch, and
+ * returns 0; or returns an errno to have them dropped.  PMD threads. */
+typedef int ext_push_func(struct dp_packet_batch *);
+
 /* Replace the dpif functions of their names where ofproto calls them.  Any
  * thread. */
 typedef void ext_dpif_operate_func(struct dpif *, struct dpif_op **,
@@ -160,6 +165,7 @@ struct ext_hooks {
     ATOMIC(ext_pop_func *) pop;
     ATOMIC(ext_sleep_func *) sleep;
     ATOMIC(ext_taken_func *) taken;
+    ATOMIC(ext_push_func *) push;
 
     /* Control path. */
     ATOMIC(ext_rxq_open_func *) rxq_open;

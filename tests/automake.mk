@@ -28,6 +28,7 @@ TESTSUITE_AT = \
 	tests/session-agent.at \
 	tests/session-dp.at \
 	tests/session-ofproto.at \
+	tests/session-icmp.at \
 	tests/system-macros.at \
 	tests/system.at \
 	tests/session-fleet.at
@@ -310,12 +311,19 @@ PHC_STORE_SOURCES = \
 	datapath-hooks/session/phc-store-file.c \
 	datapath-hooks/session/phc-store-impl.h
 check_PROGRAMS += \
+	tests/fuzz-icmp \
 	tests/fuzz-phc \
 	tests/test-phc \
 	tests/test-phc-store \
 	tests/test-sess \
+	tests/test-sess-icmp \
 	tests/test-sess-plan \
 	tests/test-tpam
+tests_fuzz_icmp_SOURCES = \
+	tests/fuzz-icmp.c \
+	tests/fuzz-util.c \
+	tests/fuzz-util.h
+tests_fuzz_icmp_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_fuzz_phc_SOURCES = \
 	datapath-hooks/session/phc-check.c \
 	tests/fuzz-phc.c \
@@ -339,6 +347,8 @@ tests_test_phc_SOURCES = \
 tests_test_phc_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_sess_SOURCES = tests/test-sess.c tests/test-sess.h
 tests_test_sess_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
+tests_test_sess_icmp_SOURCES = tests/test-sess-icmp.c tests/test-util.h
+tests_test_sess_icmp_LDADD = ovs-ext/libovsext.a $(OVS_LIBS) -lm
 tests_test_sess_plan_SOURCES = \
 	tests/test-sess-decide.c \
 	tests/test-sess-hosts.c \

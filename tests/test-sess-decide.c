@@ -491,3 +491,98 @@ test_asked(void)
     CHECK(n_strange > 10);
     end();
 }
+
+/* ICMP errors about the sessions of keys 0 to 'n' - 1, from anywhere, go to
+ * their backends; 'backends' are those. */
+static void
+check_icmp(const int *backends, int n, int max_hops)
+{
+    for (int i = 0; i < n; i++) {
+        for (int at = 0; at < N_HOSTS; at++) {
+            struct path path = send_icmp(at, i);
+
+            CHECK(!path.passed);
+            CHECK_EQ(path.backend, backends[i]);
+            CHECK(path.hops >= (at != host_of(backends[i]))
+                  && path.hops <= max_hops);
+        }
+    }
+}
+
+/* An ICMP error goes where the session does that it is about, and leaves no
+ * trace there.  What is about none is left alone, or dropped if it has been
+ * sent on in vain. */
+void
+test_icmp(void)
+{
+    static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
+    struct sess_counts before[N_HOSTS], after;
+    struct sess_info was, is;
+    int backends[N_KEYS];
+    struct path path;
+    struct sess_key key;
+    sess_id id;
+
+    for (size_t p = 0; p < ARRAY_SIZE(protos); p++) {
+        begin(protos[p]);
+        for (int i = 0; i < N_KEYS; i++) {
+            backends[i] = open_session(i % N_HOSTS, i);
+        }
+        for (int i = 0; i < N_HOSTS; i++) {
+            sess_table_get_counts(hosts[i].table, &before[i]);
+        }
+        client_key(&key, 1);
+        sess_find(hosts[host_of(backends[1])].table, &key, 1, &id);
+        CHECK(sess_get(hosts[host_of(backends[1])].table, id, &was));
+        now += 1000;
+        check_icmp(backends, N_KEYS, 1);
+
+        /* Nobody's: not the owner of record's either. */
+        for (int i = N_KEYS; i < 2 * N_KEYS; i++) {
+            for (int at = 0; at < N_HOSTS; at++) {
+                path = send_icmp(at, i);
+                CHECK_EQ(path.backend, -1);
+                CHECK_EQ(path.passed, at == host_of(owner_at(at, i)));
+                CHECK(path.passed || path.why == SESS_N_HOPS);
+                CHECK_EQ(path.hops, !path.passed);
+            }
+        }
+        CHECK(sess_get(hosts[host_of(backends[1])].table, id, &is));
+        CHECK_EQ(is.last, was.last);
+        CHECK_EQ(is.packets[0], was.packets[0]);
+        CHECK_EQ(is.bytes[1], was.bytes[1]);
+        CHECK_EQ(is.state, was.state);
+        for (int i = 0; i < N_HOSTS; i++) {
+            sess_table_get_counts(hosts[i].table, &after);
+            CHECK(!memcmp(&before[i], &after, sizeof after));
+        }
+
+        /* Where only gossip says so. */
+        gossip((host_of(backends[0]) + 1) % N_HOSTS, 0, backends[0]);
+        check_icmp(backends, 1, 1);
+
+        /* Its owner of record is another one now, which asks the one before:
+         * no further than other packets. */
+        fleet.services[0].backends[0].drain = true;
+        plan_all();
+        check_icmp(backends, N_KEYS, 2);
+        now += SESS_SETTLE_MS;
+        if (protos[p] == IPPROTO_TCP) {
+            check_icmp(backends, N_KEYS, 2);
+        }
+        for (int i = 0; i < N_HOSTS; i++) {
+            sess_table_get_counts(hosts[i].table, &after);
+            CHECK(!memcmp(&before[i], &after, sizeof after));
+        }
+        end();
+    }
+
+    /* No backend anywhere. */
+    begin(IPPROTO_TCP);
+    for (int i = 0; i < N_BACKENDS; i++) {
+        locations[i].host = 0;
+    }
+    plan_all();
+    CHECK(send_icmp(0, 1).passed);
+    end();
+}

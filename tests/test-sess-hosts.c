@@ -197,17 +197,35 @@ find_target(const struct host *h, uint16_t number)
     return NULL;
 }
 
-/* Sends a packet of key 'i' that comes in at host 'at'. */
-struct path
-send_one(int at, int i, uint8_t tcp_flags)
+/* Returns what 'h' decides on a packet of key 'i', or an ICMP error about one
+ * if 'icmp', that comes by 'hop'. */
+static uint16_t
+decide_at(struct host *h, int i, unsigned int hop, bool icmp,
+          uint8_t tcp_flags)
 {
-    struct path path = { .backend = -1 };
-    struct sess_burst burst = { .n = 1 };
+    struct sess_burst burst = {
+        .n = 1, .service = service_of(h), .hop = hop
+    };
+    uint16_t target;
 
     client_key(&burst.keys[0], i);
+    if (icmp) {
+        return sess_decide_icmp(h->plan, h->table, h->phc, burst.service, hop,
+                                &burst.keys[0], now, &h->stats, h->counts);
+    }
     burst.packets[0] = (struct sess_packet) {
         .tcp_flags = tcp_flags, .bytes = 60, .now_us = now * 1000,
     };
+    sess_decide(h->plan, h->table, h->phc, &burst, now, &target, &h->stats,
+                h->counts);
+    return target;
+}
+
+static struct path
+send_any(int at, int i, bool icmp, uint8_t tcp_flags)
+{
+    struct path path = { .backend = -1 };
+
     for (;;) {
         struct host *h = &hosts[at];
         uint64_t before[SESS_N_COUNTS];
@@ -215,11 +233,15 @@ send_one(int at, int i, uint8_t tcp_flags)
         uint64_t n = 0;
         uint16_t target;
 
-        burst.service = service_of(h);
-        burst.hop = path.hops;
         memcpy(before, h->counts, sizeof before);
-        sess_decide(h->plan, h->table, h->phc, &burst, now, &target,
-                    &h->stats, h->counts);
+        target = decide_at(h, i, path.hops, icmp, tcp_flags);
+        if (icmp && target == SESS_PASS) {
+            CHECK(!memcmp(before, h->counts, sizeof before));
+            path.passed = true;
+            return path;
+        }
+        CHECK_EQ(h->counts[SESS_N_ICMP_ERRORS] - before[SESS_N_ICMP_ERRORS],
+                 icmp && target);
         for (int j = 0; j < SESS_N_DROPS; j++) {
             n += h->counts[j] - before[j];
             if (h->counts[j] != before[j]) {
@@ -247,6 +269,20 @@ send_one(int at, int i, uint8_t tcp_flags)
         }
         CHECK(ipv6_addr_equals(&t->dst, &fleet.hosts[at].encap_ip));
     }
+}
+
+/* Sends a packet of key 'i' that comes in at host 'at'. */
+struct path
+send_one(int at, int i, uint8_t tcp_flags)
+{
+    return send_any(at, i, false, tcp_flags);
+}
+
+/* Sends an ICMP error about a packet of the session of key 'i'. */
+struct path
+send_icmp(int at, int i)
+{
+    return send_any(at, i, true, 0);
 }
 
 /* Opens the session of key 'i' by way of host 'at', where the owner of record

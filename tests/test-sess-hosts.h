@@ -38,6 +38,7 @@ struct path {
     int backend;                /* Index, -1 if it was dropped. */
     int dropped_at;
     enum sess_count why;
+    bool passed;                /* ICMP: it went ofproto's way. */
 };
 
 void plan_one(int i);
@@ -49,6 +50,7 @@ void client_key(struct sess_key *key, int i);
 uint16_t backend_number(const struct host *h, int i);
 int owner_at(int host, int i);
 struct path send_one(int at, int i, uint8_t tcp_flags);
+struct path send_icmp(int at, int i);
 int open_session(int at, int i);
 int host_of(int backend);
 void gossip(int to, int i, int backend);
@@ -65,5 +67,6 @@ void test_kill(void);
 void test_hops(void);
 void test_reuse(void);
 void test_asked(void);
+void test_icmp(void);
 
 #endif /* test-sess-hosts.h */

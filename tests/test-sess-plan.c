@@ -293,6 +293,7 @@ static const struct test tests[] = {
     { "hops", test_hops },
     { "reuse", test_reuse },
     { "asked", test_asked },
+    { "icmp", test_icmp },
     { "members", test_members },
     { "numbers", test_numbers },
     { "rename", test_rename },

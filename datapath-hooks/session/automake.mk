@@ -26,6 +26,7 @@ datapath_hooks_libexthooks_a_SOURCES += \
 	datapath-hooks/session/session-grace.c \
 	datapath-hooks/session/session-gossip.c \
 	datapath-hooks/session/session-hint.c \
+	datapath-hooks/session/session-icmp.c \
 	datapath-hooks/session/session-load.c \
 	datapath-hooks/session/session-miss.c \
 	datapath-hooks/session/session-mtu.c \

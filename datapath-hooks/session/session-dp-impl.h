@@ -18,6 +18,7 @@
  *     session-former.c  F2: with a header of before
  *     session-mtu.c     F2: whether packets fit
  *     session-grace.c   when all threads have let go of what was
+ *     session-icmp.c    ICMP errors
  *     session-flow.c    flows in the datapath, revalidators
  *     session-packet.c  PMD threads */
 
@@ -31,6 +32,7 @@
 #include "ofproto/ofproto-dpif-xlate.h"
 #include "ovs-rcu.h"
 #include "ovs-thread.h"
+#include "packets.h"
 #include "simap.h"
 
 struct dpif_backer;
@@ -41,8 +43,11 @@ struct ofproto_dpif;
 /* Bits of a packet's skb_priority.  Redirection uses 31, 30 and the low ones
  * with the latter. */
 #define SESSION_KIND_MASK UINT32_C(0xf0000000)
+#define SESSION_OTHER_MASK (UINT32_C(1) << 31)  /* Redirection's mark. */
 #define SESSION_ARRIVED (UINT32_C(1) << 29)     /* On its way to 'pop'. */
 #define SESSION_STEERED (UINT32_C(1) << 28)     /* Target below. */
+/* An ICMP error that has been looked at and is none of ours; with the mark. */
+#define SESSION_PASSED (SESSION_ARRIVED | SESSION_STEERED)
 #define SESSION_SERVICE_MASK UINT32_C(0x3ff)
 #define SESSION_HOP_SHIFT 16
 #define SESSION_TARGET_MASK UINT32_C(0xffff)
@@ -58,6 +63,15 @@ static inline bool
 session_is_steered(uint32_t skb_priority)
 {
     return (skb_priority & SESSION_KIND_MASK) == SESSION_STEERED;
+}
+
+/* Whether it is an ICMP error on its way to 'push'.  That one keeps the
+ * mark. */
+static inline bool
+session_has_icmp_arrived(uint32_t skb_priority)
+{
+    return ((skb_priority & SESSION_KIND_MASK & ~SESSION_OTHER_MASK)
+            == SESSION_ARRIVED);
 }
 
 /* The bridges, as the miss path needs to know them.  Immutable. */
@@ -93,6 +107,17 @@ session_actions_get(uint16_t target)
     return (target < SESS_MAX_TARGETS
             ? ovsrcu_get(struct session_actions *, &session_actions[target])
             : NULL);
+}
+
+/* Where a packet out of a tunnel has come from.  Any thread. */
+static inline void
+session_tunnel_src(const struct flow_tnl *tunnel, struct in6_addr *src)
+{
+    if (tunnel->ip_dst) {
+        in6_addr_set_mapped_ipv4(src, tunnel->ip_src);
+    } else {
+        *src = tunnel->ipv6_src;
+    }
 }
 
 /* session-dp.c. */
@@ -160,7 +185,8 @@ struct session_entry_key {
     uint32_t arrived;           /* What the action sets. */
     odp_port_t local;
     ovs_be16 vlan_tci;          /* VID and CFI. */
-    uint8_t pad[6];
+    uint8_t icmp_type;          /* Of errors; else 0. */
+    uint8_t pad[5];
 };
 bool session_entry_obtain(const struct session_entry_key *,
                           const struct flow *, ovs_u128 *ufid);
@@ -255,8 +281,19 @@ void session_flow_judge(bool);
 ext_dpif_operate_func session_operate;
 ext_flow_dump_func session_flow_dump;
 
+/* ICMP errors, session-icmp.c.  Any thread. */
+uint8_t session_icmp_type(const struct flow *);
+void session_icmp_put_actions(uint32_t arrived, odp_port_t local,
+                              struct ofpbuf *actions);
+uint16_t session_icmp_decide(const struct sess_plan *,
+                             const struct sess_plan_service *entry,
+                             unsigned int hop, const struct dp_packet *,
+                             long long int now, struct phc_stats *,
+                             uint64_t counts[SESS_N_COUNTS]);
+
 /* The packet path, session-packet.c. */
 ext_pop_func session_pop;
+ext_push_func session_push;
 ext_received_func session_received;
 uint64_t session_target_packets(uint16_t target);
 

@@ -255,6 +255,7 @@ session_dp_set_plan(struct sess_plan *plan)
         /* For good: packets and flows of ours may be anywhere from now on. */
         have_hooks = true;
         ext_chain_set(EXT_CHAIN_OUTER, &session_link);
+        EXT_HOOK_SET(push, session_push);
     }
     seq_change(plan_seq);
 }

@@ -15,6 +15,12 @@
  *   F2  in_port(L),skb_priority(STEERED|target),eth_type
  *       actions: set(skb_priority(0)),<what ofproto says for the target>
  *
+ *   ICMP errors:
+ *
+ *   F1  in_port(P),[tunnel(tun_id,src)],skb_priority(0),eth_type,vlan,
+ *       ipv4(dst=VIP,proto=1,frag=no),icmp(type)
+ *       actions: set(skb_priority(ARRIVED|hop|service)),tnl_push(L),recirc(0)
+ *
  * L is the bridge's local port.  F1 is the answer to a miss, one for each port
  * (and VLAN, and tunnel) and service.  "tnl_pop" hands packets to the hook
  * 'pop', which looks the sessions up and writes the target into each packet's
@@ -32,6 +38,15 @@
  * is meant is refused; one that does is told to the header cache, too.  The
  * packet is as it was but for the VLAN tag, and for the backend's MAC at the
  * end.
+ *
+ * An ICMP error to a service's address (of which 'service' is any one) may be
+ * about a session of ours or not, as only the packet that it quotes tells.
+ * "tnl_push", to a port that is no tunnel, hands it to the hook 'push', and
+ * unlike "tnl_pop" leaves its in_port alone.  If it is about a session, 'push'
+ * makes it a packet from L with a target, like others.  If not, only its
+ * priority says SESSION_PASSED when it is looked up again, so it meets the
+ * flows that ofproto makes for such packets.  Those are ofproto's own, seen by
+ * revalidators; nothing else in ofproto looks at the priority.
  *
  * ofproto knows nothing of these flows, nor do they count against its limits
  * (ext-flows.h).  Its own are made narrow enough not to cover packets for a
@@ -59,7 +74,9 @@
  * what comes from a tunnel that is for sessions only.
  *
  * Limits: fragments, packets with two VLAN tags and recirculated ones are left
- * to ofproto; the port that a packet comes in must be of the service's bridge;
+ * to ofproto, as are ICMP errors that quote a fragment but the first or a
+ * packet with IPv6 extension headers; the port that a packet comes in must be
+ * of the service's bridge;
  * OpenFlow tables of the bridge, mirrors of the port and its flow statistics
  * do not see packets that are steered.  Packets from tunnels of others than
  * members are left to ofproto, too.  There are up to 8,192 entries: with more

@@ -25,6 +25,7 @@
 #include "hash.h"
 #include "odp-util.h"
 #include "openvswitch/ofpbuf.h"
+#include "ovs-ext/session/sess-icmp.h"
 #include "packets.h"
 #include "timeval.h"
 #include "util.h"
@@ -208,18 +209,24 @@ session_flow_judge(bool wanted)
 }
 
 /* Whether a flow of 'flow' and 'mask' covers packets to 's' that an entry
- * would take. */
+ * would take: its own, or ICMP errors of 'icmp_type' if that is not 0. */
 static bool
 covers(const struct flow *flow, const struct flow *mask,
-       const struct sess_plan_service *s, struct flow *packet)
+       const struct sess_plan_service *s, uint8_t icmp_type,
+       struct flow *packet)
 {
     bool ip4 = IN6_IS_ADDR_V4MAPPED(&s->addr);
 
     *packet = *flow;
     packet->dl_type = ip4 ? htons(ETH_TYPE_IP) : htons(ETH_TYPE_IPV6);
     packet->nw_frag = 0;
-    packet->nw_proto = s->proto;
-    packet->tp_dst = s->port;
+    if (icmp_type) {
+        packet->nw_proto = ip4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+        packet->tp_src = htons(icmp_type);
+    } else {
+        packet->nw_proto = s->proto;
+        packet->tp_dst = s->port;
+    }
     packet->skb_priority &= mask->skb_priority;
     if (ip4) {
         packet->nw_dst = in6_addr_get_mapped_ipv4(&s->addr);
@@ -230,6 +237,7 @@ covers(const struct flow *flow, const struct flow *mask,
     if ((packet->dl_type ^ flow->dl_type) & mask->dl_type
         || (packet->nw_frag ^ flow->nw_frag) & mask->nw_frag
         || (packet->nw_proto ^ flow->nw_proto) & mask->nw_proto
+        || (packet->tp_src ^ flow->tp_src) & mask->tp_src
         || (packet->tp_dst ^ flow->tp_dst) & mask->tp_dst) {
         return false;
     }
@@ -243,6 +251,29 @@ covers(const struct flow *flow, const struct flow *mask,
         }
     }
     return true;
+}
+
+/* Whether a flow of 'flow' and 'mask' covers packets that an entry would take
+ * because of 's'. */
+static bool
+covers_steered(const struct sess_plan *plan, const struct session_topo *topo,
+               const struct flow *flow, const struct flow *mask,
+               const struct sess_plan_service *s)
+{
+    const uint8_t *type = sess_icmp_types(!IN6_IS_ADDR_V4MAPPED(&s->addr));
+    struct flow packet;
+
+    if (covers(flow, mask, s, 0, &packet)
+        && session_flow_is_steered(plan, topo, &packet)) {
+        return true;
+    }
+    for (; *type; type++) {
+        if (covers(flow, mask, s, *type, &packet)
+            && session_flow_is_steered(plan, topo, &packet)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Whether a flow of 'flow' and 'mask' covers packets to 's' that are on their
@@ -270,7 +301,7 @@ is_overlapping(struct dpif *dpif, const struct dpif_flow *f)
     uint64_t stub[DPIF_FLOW_BUFSIZE / 8];
     struct dpif_flow full;
     struct flow_wildcards wc;
-    struct flow flow, packet;
+    struct flow flow;
     struct ofpbuf buf;
     bool overlaps = false;
 
@@ -290,9 +321,8 @@ is_overlapping(struct dpif *dpif, const struct dpif_flow *f)
 
             overlaps = (s && (covers_targets(&flow, &wc.masks, s,
                                              topo->services[i].local)
-                              || (covers(&flow, &wc.masks, s, &packet)
-                                  && session_flow_is_steered(plan, topo,
-                                                             &packet))));
+                              || covers_steered(plan, topo, &flow, &wc.masks,
+                                                s)));
         }
     }
     ofpbuf_uninit(&buf);

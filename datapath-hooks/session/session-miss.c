@@ -36,6 +36,8 @@ struct verdict {
     const struct sess_plan_service *s;
     odp_port_t local;
     unsigned int hop;
+    uint8_t icmp_type;          /* Not 0: it is an error about a packet of
+                                 * that service or another of its address. */
 };
 
 static void
@@ -45,16 +47,6 @@ flow_get_dst(const struct flow *flow, struct in6_addr *dst)
         in6_addr_set_mapped_ipv4(dst, flow->nw_dst);
     } else {
         *dst = flow->ipv6_dst;
-    }
-}
-
-static void
-flow_get_tun_src(const struct flow *flow, struct in6_addr *src)
-{
-    if (flow->tunnel.ip_dst) {
-        in6_addr_set_mapped_ipv4(src, flow->tunnel.ip_src);
-    } else {
-        *src = flow->tunnel.ipv6_src;
     }
 }
 
@@ -96,8 +88,38 @@ arrive(const struct session_topo *topo, const struct flow *flow,
                  : 0);
 }
 
+/* Whether 's', to whose address packets of 'flow' are, is in bridges 'joined'
+ * and takes what comes from there.  Completes '*v' if so. */
+static bool
+takes(const struct session_topo *topo, const struct sess_plan_service *s,
+      const struct flow *flow, unsigned int joined, struct verdict *v)
+{
+    const struct session_topo_service *t = session_topo_find(topo, s);
+    unsigned int hop = 0;
+
+    if (!t || t->joined != joined || t->local == ODPP_NONE) {
+        return false;
+    }
+    if (flow_tnl_dst_is_set(&flow->tunnel)) {
+        uint64_t vni = ntohll(flow->tunnel.tun_id);
+        struct in6_addr src;
+
+        /* Whatever the VNI is, another member has seen the packet: if members
+         * do not agree on it, packets must not go around. */
+        session_tunnel_src(&flow->tunnel, &src);
+        if (!sess_plan_is_peer(s, &src)) {
+            return false;
+        }
+        hop = vni & SESS_HOP2_VNI ? 2 : 1;
+    }
+    v->s = s;
+    v->local = t->local;
+    v->hop = hop;
+    return true;
+}
+
 /* Finds the service that packets of 'flow', from a port of bridges 'joined',
- * are for. */
+ * are for, or one to whose address they are if they are ICMP errors. */
 static bool
 judge(const struct sess_plan *plan, const struct session_topo *topo,
       const struct flow *flow, unsigned int joined, struct verdict *v)
@@ -107,33 +129,24 @@ judge(const struct sess_plan *plan, const struct session_topo *topo,
 
     flow_get_dst(flow, &dst);
     v->s = NULL;
-    s = sess_plan_find(plan, &dst, flow->nw_proto, flow->tp_dst, NULL, -1);
-    for (; s; s = sess_plan_find_next(s)) {
-        const struct session_topo_service *t = session_topo_find(topo, s);
-
-        if (t && t->joined == joined && t->local != ODPP_NONE
-            && (!v->s || s->number < v->s->number)) {
-            v->s = s;
-            v->local = t->local;
+    v->icmp_type = session_icmp_type(flow);
+    if (v->icmp_type) {
+        for (size_t i = 0; i < topo->n_services; i++) {
+            s = sess_plan_service(plan, i);
+            if (s && ipv6_addr_equals(&s->addr, &dst)
+                && takes(topo, s, flow, joined, v)) {
+                return true;
+            }
         }
-    }
-    if (!v->s) {
         return false;
     }
-    v->hop = 0;
-    if (flow_tnl_dst_is_set(&flow->tunnel)) {
-        uint64_t vni = ntohll(flow->tunnel.tun_id);
-        struct in6_addr src;
-
-        /* Whatever the VNI is, another member has seen the packet: if members
-         * do not agree on it, packets must not go around. */
-        flow_get_tun_src(flow, &src);
-        if (!sess_plan_is_peer(v->s, &src)) {
-            return false;
+    s = sess_plan_find(plan, &dst, flow->nw_proto, flow->tp_dst, NULL, -1);
+    for (; s; s = sess_plan_find_next(s)) {
+        if (!v->s || s->number < v->s->number) {
+            takes(topo, s, flow, joined, v);
         }
-        v->hop = vni & SESS_HOP2_VNI ? 2 : 1;
     }
-    return true;
+    return v->s != NULL;
 }
 
 /* Whether packets of 'flow' are to go by an entry. */
@@ -164,7 +177,11 @@ set_wildcards(const struct flow *flow, struct flow_wildcards *wc)
     WC_MASK_FIELD(wc, dl_type);
     WC_MASK_FIELD(wc, nw_proto);
     WC_MASK_FIELD(wc, nw_frag);
-    WC_MASK_FIELD(wc, tp_dst);
+    if (session_icmp_type(flow)) {
+        WC_MASK_FIELD(wc, tp_src);
+    } else {
+        WC_MASK_FIELD(wc, tp_dst);
+    }
     if (flow->dl_type == htons(ETH_TYPE_IP)) {
         WC_MASK_FIELD(wc, nw_dst);
     } else {
@@ -192,6 +209,10 @@ put_actions_of(const struct session_entry_key *key, struct ofpbuf *actions)
 {
     size_t ofs;
 
+    if (key->icmp_type) {
+        session_icmp_put_actions(key->arrived, key->local, actions);
+        return;
+    }
     if (key->vlan_tci) {
         nl_msg_put_flag(actions, OVS_ACTION_ATTR_POP_VLAN);
     }
@@ -208,7 +229,7 @@ key_init_place(struct session_entry_key *key, const struct flow *flow)
 {
     memset(key, 0, sizeof *key);
     if (flow_tnl_dst_is_set(&flow->tunnel)) {
-        flow_get_tun_src(flow, &key->tun_src);
+        session_tunnel_src(&flow->tunnel, &key->tun_src);
         key->tun_id = flow->tunnel.tun_id;
     }
     key->in_port = flow->in_port.odp_port;
@@ -228,6 +249,7 @@ key_init(struct session_entry_key *key, const struct flow *flow,
     key->arrived = (SESSION_ARRIVED | v->hop << SESSION_HOP_SHIFT
                     | v->s->number);
     key->local = v->local;
+    key->icmp_type = v->icmp_type;
 }
 
 /* Makes 'wc' of a flow that is ofproto's, from bridges 'joined', narrow enough
@@ -295,6 +317,9 @@ narrow(const struct sess_plan *plan, const struct session_topo *topo,
         if ((flow->nw_proto == IPPROTO_TCP || flow->nw_proto == IPPROTO_UDP)
             && !(flow->nw_frag & FLOW_NW_FRAG_LATER)) {
             WC_MASK_FIELD(wc, tp_dst);
+        } else if ((is_icmpv4(flow, NULL) || is_icmpv6(flow, NULL))
+                   && !(flow->nw_frag & FLOW_NW_FRAG_LATER)) {
+            WC_MASK_FIELD(wc, tp_src);
         }
     }
 }

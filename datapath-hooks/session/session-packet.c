@@ -11,6 +11,7 @@
 
 #include "datapath-hooks/session/session-dp-impl.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "datapath-hooks/ext-chain.h"
@@ -88,11 +89,12 @@ get_self(void)
     return self;
 }
 
+/* Not those of ICMP errors, so that other packets do not pay for them. */
 static void
 add_counts(struct thread_counts *self, const uint64_t counts[SESS_N_COUNTS],
            const struct phc_stats *stats)
 {
-    for (int i = 0; i < SESS_N_COUNTS; i++) {
+    for (int i = 0; i < SESS_N_ICMP_ERRORS; i++) {
         bump(&self->counts[i], counts[i]);
     }
     bump(&self->stats.hits, stats->hits);
@@ -266,6 +268,68 @@ session_pop(struct netdev *netdev, struct dp_packet_batch *batch)
     } else {
         ext_real_pop_header(netdev, batch);
     }
+}
+
+/* Gives each packet of 'batch', ICMP errors of one flow, to the session that
+ * it is about, or back to ofproto, or drops it. */
+static void
+steer_icmp(struct dp_packet_batch *batch, uint32_t arrived)
+{
+    const struct sess_plan *plan = session_plan_get();
+    const struct sess_plan_service *entry
+        = (plan ? sess_plan_service(plan, arrived & SESSION_SERVICE_MASK)
+           : NULL);
+    unsigned int hop = arrived >> SESSION_HOP_SHIFT & 3;
+    struct thread_counts *self = get_self();
+    uint64_t *to = target_counts[self - threads];
+    uint64_t counts[SESS_N_COUNTS] = { 0 };
+    size_t size = dp_packet_batch_size(batch);
+    long long int now = time_msec();
+    struct phc_stats stats = { 0 };
+    struct dp_packet *packet;
+    size_t i;
+
+    DP_PACKET_BATCH_REFILL_FOR_EACH (i, size, packet, batch) {
+        uint32_t *priority = &packet->md.skb_priority;
+        uint16_t target = (entry
+                           ? session_icmp_decide(plan, entry, hop, packet, now,
+                                                 &stats, counts)
+                           : SESS_PASS);
+        const struct session_actions *a;
+
+        if (target == SESS_PASS) {
+            *priority = (*priority & SESSION_OTHER_MASK) | SESSION_PASSED;
+            dp_packet_batch_refill(batch, packet, i);
+        } else if (target && (a = session_actions_get(target))) {
+            eth_pop_vlan(packet);
+            readdress(packet, target, hop);
+            packet->md.in_port.odp_port = a->in_port;
+            bump(&to[target], 1);
+            dp_packet_batch_refill(batch, packet, i);
+        } else {
+            counts[SESS_N_UNRESOLVED] += target != SESS_NONE;
+            dp_packet_delete(packet);
+        }
+    }
+    add_counts(self, counts, &stats);
+    bump(&self->counts[SESS_N_ICMP_ERRORS], counts[SESS_N_ICMP_ERRORS]);
+}
+
+int
+session_push(struct dp_packet_batch *batch)
+{
+    uint32_t priority;
+
+    if (dp_packet_batch_is_empty(batch)) {
+        return EINVAL;
+    }
+    priority = batch->packets[0]->md.skb_priority;
+    if (!session_has_icmp_arrived(priority)) {
+        return EINVAL;
+    }
+    /* As in 'pop'. */
+    steer_icmp(batch, priority);
+    return 0;
 }
 
 /* Takes 'packet', just received from a backend's port in 'bridge', into

@@ -21,6 +21,8 @@ ovs_ext_libovsext_a_SOURCES += \
 	ovs-ext/session/sess-decide.h \
 	ovs-ext/session/sess-fleet.c \
 	ovs-ext/session/sess-fleet.h \
+	ovs-ext/session/sess-icmp.c \
+	ovs-ext/session/sess-icmp.h \
 	ovs-ext/session/sess-key.c \
 	ovs-ext/session/sess-key.h \
 	ovs-ext/session/sess-numbers.c \

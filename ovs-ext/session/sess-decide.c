@@ -25,6 +25,7 @@ sess_count_name(enum sess_count count)
         [SESS_N_FROM_PEER] = "from_peer",
         [SESS_N_ESTABLISHED] = "established",
         [SESS_N_REPLIES] = "replies",
+        [SESS_N_ICMP_ERRORS] = "icmp_errors",
     };
     BUILD_ASSERT_DECL(ARRAY_SIZE(names) == SESS_N_COUNTS);
 
@@ -32,6 +33,10 @@ sess_count_name(enum sess_count count)
 }
 
 /* PMD-THREAD CODE */
+
+/* For what sess_decide() and sess_decide_icmp() share: calls would cost each
+ * packet of a session up to 30 instructions. */
+#define IN_BOTH inline __attribute__((always_inline))
 
 /* A packet that is being decided on. */
 struct decision {
@@ -43,6 +48,7 @@ struct decision {
     unsigned int hop;
     bool tcp;
     bool settling;              /* Owners have changed just now. */
+    bool icmp;                  /* An error about a session's packet. */
     /* The packet's. */
     bool syn, ends;             /* 'syn': without ACK. */
     bool asked;                 /* Whose it is, and there is no answer yet. */
@@ -58,6 +64,17 @@ drop(struct decision *d, enum sess_count why)
 {
     d->counts[why]++;
     return d->target = SESS_NONE;
+}
+
+/* Of an ICMP error, whose session nobody knows. */
+static void
+leave(struct decision *d)
+{
+    if (d->hop) {
+        drop(d, SESS_N_HOPS);
+    } else {
+        d->target = SESS_PASS;
+    }
 }
 
 /* To backend 'number', 'b', which is on this host. */
@@ -208,6 +225,8 @@ decide_owner(struct decision *d, uint64_t hash, uint16_t first,
     /* One that is here would have been in the table. */
     if (OVS_UNLIKELY(other && !other->here && d->hop < 2)) {
         send_on(d, other, SESS_N_ORIGINAL);
+    } else if (OVS_UNLIKELY(d->icmp)) {
+        leave(d);
     } else if (OVS_UNLIKELY(former.held || (d->asked && d->tcp)
                             || (d->tcp && !d->syn && d->settling))) {
         drop(d, SESS_N_HELD);
@@ -217,7 +236,7 @@ decide_owner(struct decision *d, uint64_t hash, uint16_t first,
 }
 
 /* Nobody has said who has the session. */
-static void
+static IN_BOTH void
 decide_unknown(struct decision *d)
 {
     uint64_t hash = sess_key_hash(d->key, d->s->id);
@@ -227,11 +246,19 @@ decide_unknown(struct decision *d)
     const struct sess_plan_backend *other;
 
     if (OVS_UNLIKELY(!b)) {
-        drop(d, SESS_N_NO_OWNER);
+        if (d->icmp) {
+            leave(d);
+        } else {
+            drop(d, SESS_N_NO_OWNER);
+        }
     } else if (b->here) {
         decide_owner(d, hash, first, b);
     } else if (OVS_UNLIKELY(d->hop > 1)) {
-        decide_last(d, hash, first);
+        if (d->icmp) {
+            leave(d);
+        } else {
+            decide_last(d, hash, first);
+        }
     } else if (OVS_UNLIKELY(d->settling && !d->hop && !d->syn)) {
         /* Most sessions are older than the change, and nobody has had the time
          * to say so: begin with the former owner. */
@@ -290,7 +317,7 @@ account(struct decision *d, struct sess_table *table, sess_id id,
 
 /* Decides on a packet whose session is 'id' in the table, or 0, and 'ref' in
  * the header cache. */
-static void
+static IN_BOTH void
 decide(struct decision *d, const struct sess_table *table, sess_id id,
        struct phc *phc, struct phc_ref ref)
 {
@@ -352,6 +379,35 @@ sess_decide(const struct sess_plan *plan, struct sess_table *table,
         }
         targets[i] = d.target;
     }
+}
+
+uint16_t
+sess_decide_icmp(const struct sess_plan *plan, const struct sess_table *table,
+                 struct phc *phc, const struct sess_plan_service *service,
+                 unsigned int hop, const struct sess_key *key,
+                 long long int now, struct phc_stats *stats,
+                 uint64_t counts[SESS_N_COUNTS])
+{
+    struct decision d = {
+        .plan = plan, .s = service, .now = now, .counts = counts,
+        .hop = hop, .tcp = service->proto == IPPROTO_TCP, .icmp = true,
+        .settling = (service->n_previous
+                     && now - service->changed < SESS_SETTLE_MS),
+        .key = key,
+    };
+    struct phc_ref ref = { .template = 0 };
+    sess_id id;
+
+    sess_find(table, key, 1, &id);
+    if (!id) {
+        phc_lookup(phc, key, 1, now, &ref, stats);
+    }
+    decide(&d, table, id, phc, ref);
+    if (d.target != SESS_PASS) {
+        counts[SESS_N_FROM_PEER] += hop != 0;
+        counts[SESS_N_ICMP_ERRORS] += d.target != SESS_NONE;
+    }
+    return d.target;
 }
 
 /* END PMD-THREAD CODE */

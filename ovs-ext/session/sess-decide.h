@@ -28,6 +28,12 @@
  * SESS_SETTLE_MS after any other change: an answer (RST) would end what may
  * live, while a segment is sent again.
  *
+ * An ICMP error goes where the session that it quotes would, but begins none,
+ * counts in none and is given to no backend that does not know the session:
+ * where the owner of record is here and does not, or where there is none, it
+ * is not ours (SESS_PASS).  If another host has sent it here, it is dropped
+ * then; ofproto might send it back to where it came from.
+ *
  * Sessions in the table bear the *number of their backend* as 'service'.
  * Entries of the header cache have it as 'owner'.
  *
@@ -43,7 +49,8 @@ enum sess_count {
     SESS_N_ORIGINAL,            /* Sent to the owner of record, or former. */
     SESS_N_NO_BACKEND,          /* Dropped: its port is not plugged in yet. */
     SESS_N_NO_OWNER,            /* Dropped: no backend has a location. */
-    SESS_N_HOPS,                /* Dropped: would be passed on once more. */
+    SESS_N_HOPS,                /* Dropped: would be passed on once more. An
+                                 * ICMP error: nor is its session known. */
     SESS_N_HELD,                /* Dropped: its host may come back, or say
                                  * so. */
     SESS_N_UNRESOLVED,          /* Dropped: no header known yet. */
@@ -54,6 +61,7 @@ enum sess_count {
     SESS_N_FROM_PEER,           /* Among all: hop 1 or 2. */
     SESS_N_ESTABLISHED,         /* Sessions begun. */
     SESS_N_REPLIES,             /* Packets of backends to clients. */
+    SESS_N_ICMP_ERRORS,         /* ICMP errors, among those sent.  The last. */
     SESS_N_COUNTS
 };
 const char *sess_count_name(enum sess_count);
@@ -72,5 +80,19 @@ void sess_decide(const struct sess_plan *, struct sess_table *, struct phc *,
                  const struct sess_burst *, long long int now,
                  uint16_t *targets, struct phc_stats *,
                  uint64_t counts[SESS_N_COUNTS]);
+
+/* What is none of ours: goes ofproto's way. */
+enum { SESS_PASS = UINT16_MAX };
+BUILD_ASSERT_DECL((int) SESS_MAX_TARGETS <= (int) SESS_PASS);
+
+/* Returns the target of an ICMP error about the session 'key' of 'service',
+ * SESS_NONE to drop it, or SESS_PASS, which is not counted.  It changes
+ * nothing in the table, and of the cache it asks at most. */
+uint16_t sess_decide_icmp(const struct sess_plan *,
+                          const struct sess_table *, struct phc *,
+                          const struct sess_plan_service *service,
+                          unsigned int hop, const struct sess_key *key,
+                          long long int now, struct phc_stats *,
+                          uint64_t counts[SESS_N_COUNTS]);
 
 #endif /* sess-decide.h */
