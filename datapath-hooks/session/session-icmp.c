@@ -74,9 +74,11 @@ find_quoted(const struct sess_plan *plan, const struct sess_key *key,
         = (here
            ? sess_plan_find(plan, &key->dst, key->proto, key->dport, NULL, -1)
            : NULL);
-    struct in6_addr src;
+    struct in6_addr src = in6addr_any;
 
-    session_tunnel_src(&packet->md.tunnel, &src);
+    if (hop) {
+        session_tunnel_src(&packet->md.tunnel, &src);
+    }
     for (; s; s = sess_plan_find_next(s)) {
         const struct session_topo_service *t = session_topo_find(topo, s);
 
