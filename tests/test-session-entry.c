@@ -21,6 +21,7 @@ static size_t n_deleted, n_asked, n_made;
 static uint32_t last_deleted;
 static bool standing, refusing;
 static long long int learn_interval;
+static bool learns = true;
 static uint64_t in_between;     /* Service of entries that are made while
                                  * others are looked at; 0: none are. */
 
@@ -73,6 +74,13 @@ session_flow_del(const ovs_u128 *ufid)
     last_deleted = ufid->u32[1];
     n_deleted++;
     miss();
+}
+
+bool
+session_entry_learns(const struct session_topo *topo OVS_UNUSED,
+                     const struct flow *flow OVS_UNUSED)
+{
+    return learns;
 }
 
 bool
@@ -247,6 +255,11 @@ test_refresh(void)
     CHECK_EQ(n_deleted, 16);
     session_entries_check(NULL, NULL, 27500);
     CHECK_EQ(n_deleted, 24);
+    /* There is nothing to learn. */
+    learns = false;
+    session_entries_check(NULL, NULL, 28500);
+    CHECK_EQ(n_deleted, 24);
+    learns = true;
     learn_interval = 0;
     session_entries_check(NULL, NULL, 99000);
     CHECK_EQ(n_deleted, 24);

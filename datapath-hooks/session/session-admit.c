@@ -144,22 +144,23 @@ session_admits_memo(struct session_admit_memo *memo,
     return a->admitted;
 }
 
-/* Has 'ofproto' learn what it would from a packet of 'flow' from 'in_port'.
- * Not from a tunnel: members pass on what others have sent to them, and who
- * sent it is not behind the tunnel. */
-void
+/* Whether OpenFlow rules have 'ofproto' learn from packets of 'flow' from
+ * 'in_port'; has it do so now, if 'learn'.  Not from a tunnel: members pass on
+ * what others have sent to them, and who sent it is not behind the tunnel. */
+bool
 session_learn(struct ofproto_dpif *ofproto, ofp_port_t in_port,
-              const struct flow *flow)
+              const struct flow *flow, bool learn)
 {
     struct xlate_cache cache;
+    bool learns = false;
 
     if (!flow_tnl_dst_is_set(&flow->tunnel)) {
         xlate_cache_init(&cache);
-        if (translate(ofproto, in_port, flow, NULL, NULL, &cache)) {
-            has_normal(&cache, true);
-        }
+        learns = (translate(ofproto, in_port, flow, NULL, NULL, &cache)
+                  && has_normal(&cache, learn));
         xlate_cache_uninit(&cache);
     }
+    return learns;
 }
 
 /* How often 'ofproto' should learn from packets of 'flow', ms; 0 if never.

@@ -152,7 +152,8 @@ struct session_admit_memo {
 bool session_admits(struct ofproto_dpif *, ofp_port_t, const struct flow *);
 bool session_admits_memo(struct session_admit_memo *, struct ofproto_dpif *,
                          ofp_port_t, const struct flow *);
-void session_learn(struct ofproto_dpif *, ofp_port_t, const struct flow *);
+bool session_learn(struct ofproto_dpif *, ofp_port_t, const struct flow *,
+                   bool learn);
 long long int session_learn_interval(const struct ofproto_dpif *,
                                      const struct flow *);
 
@@ -162,6 +163,7 @@ ext_translate_func session_translate;
 bool session_flow_is_steered(const struct sess_plan *,
                              const struct session_topo *,
                              const struct flow *);
+bool session_entry_learns(const struct session_topo *, const struct flow *);
 bool session_entry_stands(const struct sess_plan *,
                           const struct session_topo *, const struct flow *,
                           const struct session_entry_key *,

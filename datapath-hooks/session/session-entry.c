@@ -190,19 +190,23 @@ end_slice(struct entry *slice[SLICE], size_t n, bool barred,
     }
 }
 
-/* Has the next packet of 'e' miss if it is time, every 'interval' ms.  At
- * first earlier, so that those made together do not stay so. */
+/* Has the next packet of 'e' miss if it is time, every 'interval' ms, and if
+ * bridges would learn from it.  At first earlier, so that those made together
+ * do not stay so. */
 static void
-refresh(struct entry *e, long long int interval, long long int now)
+refresh(struct entry *e, const struct session_topo *topo,
+        long long int interval, long long int now)
 {
     if (!interval) {
         e->refresh_at = 0;
     } else if (!e->refresh_at) {
         e->refresh_at = now + interval / 8 * (e->ufid.u32[1] % 8 + 1);
     } else if (now >= e->refresh_at) {
-        COVERAGE_INC(session_entry_refreshed);
         e->refresh_at = now + interval;
-        session_flow_del(&e->ufid);
+        if (session_entry_learns(topo, &e->flow)) {
+            COVERAGE_INC(session_entry_refreshed);
+            session_flow_del(&e->ufid);
+        }
     } else {
         /* It may have been longer before. */
         e->refresh_at = MIN(e->refresh_at, now + interval);
@@ -267,7 +271,7 @@ session_entries_check(const struct sess_plan *plan,
             if (session_entry_stands(plan, topo, &e->flow, &e->key, &memo,
                                      &interval)) {
                 last = e;
-                refresh(e, interval, now);
+                refresh(e, topo, interval, now);
             } else {
                 slice[n_ended++] = e;
             }

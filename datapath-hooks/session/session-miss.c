@@ -373,7 +373,7 @@ translate_inner(const struct dp_packet *packet, const struct flow *flow,
         struct session_entry_key key;
 
         COVERAGE_INC(session_entry_miss);
-        session_learn(a.ofproto, a.in_port, flow);
+        session_learn(a.ofproto, a.in_port, flow, true);
         key_init(&key, flow, t->priority, &v);
         set_wildcards(flow, wc);
         put_actions_of(&key, actions);
@@ -452,6 +452,17 @@ in_port_exists(const struct session_topo *topo, const struct flow *flow)
     return (!flow_tnl_dst_is_set(&flow->tunnel)
             || !dpif->dpif_class->port_query_by_number(
                    dpif, flow->in_port.odp_port, NULL));
+}
+
+/* Whether bridges would learn from packets of 'flow', for which there is an
+ * entry.  Main thread. */
+bool
+session_entry_learns(const struct session_topo *topo, const struct flow *flow)
+{
+    struct arrival a;
+
+    arrive(topo, flow, &a);
+    return a.joined && session_learn(a.ofproto, a.in_port, flow, false);
 }
 
 /* Whether an entry of 'key', made for 'flow', would be made as it is.  Then
